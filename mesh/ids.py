@@ -1,0 +1,59 @@
+"""Names that must never be mixed up."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from typing import NewType
+
+from mesh.errors import IdentityError
+
+__all__ = ["PeerId", "Rank", "SessionId"]
+
+SessionId = NewType("SessionId", str)
+"""One run of one protocol: 128 random bits in hexadecimal."""
+
+Rank = NewType("Rank", int)
+"""A peer's place in one group: 0 <= rank < size. Rank 0 asked for the job."""
+
+_FORM = re.compile(r"[a-z2-7]{51}[aq]")  # 256 bits fill 51 characters and one bit of the last
+
+
+class PeerId(str):
+    """A device's name: base32 of the SHA-256 of its public key, 52 characters.
+
+    Two ids are equal if and only if the keys are. The id is a valid DNS label, so a certificate can carry it as its
+    name and TLS itself checks whom we reached.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def of_key(cls, public_key_der: bytes) -> PeerId:
+        """The id of a public key.
+
+        Args:
+            public_key_der: the key as DER-encoded SubjectPublicKeyInfo.
+        """
+        digest = hashlib.sha256(public_key_der).digest()
+        return cls(base64.b32encode(digest).decode("ascii").rstrip("=").lower())
+
+    @classmethod
+    def parse(cls, text: str) -> PeerId:
+        """The id that somebody wrote down.
+
+        Raises:
+            IdentityError: no public key can have that id.
+        """
+        if not _FORM.fullmatch(text):
+            raise IdentityError(f"{text[:60]!r} is no peer id: expected 52 characters of a-z and 2-7.")
+        return cls(text)
+
+    @property
+    def short(self) -> str:
+        """The first seven characters, for people and logs."""
+        return self[:7]
+
+    def __repr__(self) -> str:
+        return f"PeerId({self.short}…)"

@@ -1,0 +1,57 @@
+"""Tensors in transit: dtype, shape and little-endian bytes. Knows no numpy, and never pickles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+__all__ = ["DType", "ITEM_BYTES", "MAX_RANK", "Tensor", "Tensors", "nbytes"]
+
+DType = Literal[
+    "bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float16", "float32", "float64"
+]
+
+ITEM_BYTES: Mapping[str, int] = {
+    "bool": 1, "uint8": 1, "int8": 1, "uint16": 2, "int16": 2, "uint32": 4, "int32": 4, "uint64": 8, "int64": 8,
+    "float16": 2, "float32": 4, "float64": 8,
+}  # fmt: skip
+"""Bytes per item of each dtype that may travel."""
+
+MAX_RANK = 16
+"""Most dimensions a tensor may have."""
+
+
+class Tensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An array on its way between devices.
+
+    Attributes:
+        dtype: what each item is.
+        shape: items per dimension; () is a scalar.
+        data: the items in C order, little-endian. On arrival it refers into the frame; nothing was copied.
+
+    Raises:
+        ValueError: shape and data do not fit each other. On arrival this becomes `BadFrame`.
+    """
+
+    dtype: DType
+    shape: tuple[int, ...]
+    data: memoryview
+
+    def __post_init__(self) -> None:
+        if len(self.shape) > MAX_RANK or any(not 0 <= n < 2**40 for n in self.shape):
+            raise ValueError(f"no tensor has the shape {self.shape[: MAX_RANK + 1]}")
+        expected = math.prod(self.shape) * ITEM_BYTES[self.dtype]
+        if self.data.nbytes != expected:
+            raise ValueError(f"{self.dtype}{list(self.shape)} takes {expected} bytes, not {self.data.nbytes}")
+
+
+Tensors = dict[str, Tensor]
+"""A model's inputs or outputs, or what crosses a cut, by name."""
+
+
+def nbytes(tensors: Tensors) -> int:
+    """Bytes of data in all of them, names and shapes not counted."""
+    return sum(tensor.data.nbytes for tensor in tensors.values())
