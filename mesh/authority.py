@@ -39,7 +39,7 @@ class Policy:
     """Days that the authority itself is valid. All its devices stop with it, so it is long."""
 
     device_days: int = 90
-    """Days that a device's certificate is valid: how long a stolen key stays of use. Never longer than the authority."""
+    """Days that a device's certificate is valid: how long a stolen key is of use. Never longer than the authority."""
 
     backdate: int = 3600
     """Seconds by which certificates start in the past: how far a device's clock may lag behind the authority's."""
