@@ -1,0 +1,1 @@
+"""Local computing: what one device does by itself. Imports neither `Group` nor any protocol."""
