@@ -1,7 +1,7 @@
 """The life of one session at one rank. No sockets, no clock: events in, actions out.
 
-    INVITED --Begin--> GATHERING --last ChannelUp--> RUNNING --Finished--> DONE
-    any of the first three --Failed--> FAILED
+INVITED --Begin--> GATHERING --last ChannelUp--> RUNNING --Finished--> DONE
+any of the first three --Failed--> FAILED
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Session:
             Misuse: this event cannot happen in this state.
         """
         match self.state, event:
-            case (State.DONE | State.FAILED), _:
+            case ((State.DONE | State.FAILED), _):
                 return []
             case _, Failed(reason):
                 self.state = State.FAILED
@@ -108,7 +108,7 @@ class Session:
             case State.INVITED, Begin():
                 self.state = State.GATHERING
                 return [*self._dials(), *self._run_if_whole()]
-            case (State.INVITED | State.GATHERING), ChannelUp(rank) if rank not in self.connected:
+            case ((State.INVITED | State.GATHERING), ChannelUp(rank)) if rank not in self.connected:
                 self.connected.add(rank)
                 return self._run_if_whole()
             case State.RUNNING, Finished():

@@ -1,0 +1,117 @@
+"""Where other nodes' requests are answered: offers, invitations, blobs. A refusal is a sentence."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from mesh.control import (
+    Accepted,
+    Ask,
+    Began,
+    Chunk,
+    Declined,
+    Invite,
+    Offer,
+    Release,
+    Released,
+    Start,
+    Want,
+    decode_plan,
+    framed,
+    plan_digest,
+    protocol_of,
+)
+from mesh.errors import MeshError, SessionError
+from mesh.ids import PeerId, Rank, SessionId
+from mesh.messages import Message, unpack
+from mesh.protocol import Device, Protocol
+from mesh.seat import Seat
+from mesh.store.directory import Directory
+from mesh.table import Table
+from mesh.wire import Frame
+
+__all__ = ["Desk"]
+
+log = logging.getLogger(__name__)
+
+_SESSION = re.compile(r"[0-9a-f]{32}")
+
+
+class Desk:
+    """Args:
+    offer: what this device would lend to a protocol that it runs.
+    device: lent to sessions that others ask us to join.
+    store: blobs that any member of the mesh may fetch by their SHA-256; None serves none.
+    """
+
+    def __init__(
+        self,
+        me: PeerId,
+        protocols: Mapping[str, Protocol[Any, Any, Any]],
+        *,
+        table: Table,
+        offer: Callable[[str], Awaitable[Offer]],
+        device: Device,
+        store: Directory | None,
+    ) -> None:
+        self._me = me
+        self._protocols = protocols
+        self._table = table
+        self._offer = offer
+        self._device = device
+        self._store = store
+
+    async def answer(self, peer: PeerId, question: Frame) -> Frame:
+        """The answer to one control request. Never raises a MeshError."""
+        try:
+            return framed(await self._reply(peer, question))
+        except MeshError as error:
+            log.info("declined peer=%s kind=%s reason=%s", peer.short, question.kind[:80], error)
+            return framed(Declined(reason=str(error)))
+
+    async def _reply(self, peer: PeerId, question: Frame) -> Message:
+        match question.kind:
+            case Ask.kind:
+                return await self._offer(unpack(Ask, question.body).protocol)
+            case Invite.kind:
+                return self._consider(peer, unpack(Invite, question.body))
+            case Start.kind:
+                self._seat_of(peer, unpack(Start, question.body).session).begin()
+                return Began()
+            case Release.kind:
+                release = unpack(Release, question.body)
+                self._seat_of(peer, release.session).end(SessionError(f"Released: {release.reason}"))
+                return Released()
+            case Want.kind:
+                return self._serve(unpack(Want, question.body))
+        return Declined(reason=f"I do not know what {question.kind[:80]!r} means.")
+
+    def _consider(self, peer: PeerId, invite: Invite) -> Message:
+        name = protocol_of(invite.plan)
+        if name not in self._protocols:
+            return Declined(reason=f"I do not run {name[:80]!r}.")
+        if not _SESSION.fullmatch(invite.session):
+            return Declined(reason="A session is named by 32 hexadecimal digits.")
+        protocol = self._protocols[name]
+        plan = decode_plan(protocol, invite.plan)
+        if plan.protocol != name or plan.roster[0] != peer or self._me not in plan.roster:
+            return Declined(reason="That plan is not yours to offer me.")
+        reason = protocol.consent(plan, Rank(plan.roster.index(self._me)))
+        if reason is not None:
+            return Declined(reason=reason)
+        self._table.sit(SessionId(invite.session), protocol, plan, self._device)
+        return Accepted(digest=plan_digest(invite.plan))
+
+    def _seat_of(self, peer: PeerId, session: str) -> Seat:
+        seat = self._table.seat(SessionId(session))
+        if seat is None or seat.plan.roster[0] != peer:
+            raise SessionError("You did not invite me to that session.")
+        return seat
+
+    def _serve(self, want: Want) -> Message:
+        if self._store is None or want.index < 0:
+            return Declined(reason="I have no such blob.")
+        return Chunk(data=memoryview(self._store.chunk(want.digest, want.index)))

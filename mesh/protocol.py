@@ -1,0 +1,212 @@
+"""What a protocol is: a pure plan, a consent, and one coroutine run at every rank.
+
+    plan     where the job was asked for   (spec, candidates) -> Plan          pure
+    consent  at every rank                 (plan, rank) -> None, or why not    pure
+    run      at every rank                 the whole job, start to end
+
+A new protocol is one file: its messages, and one subclass of `Protocol`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, TypeVar
+
+from mesh.blobs import BlobRef
+from mesh.errors import MeshError, StoreError
+from mesh.group import Group
+from mesh.ids import PeerId, Rank
+from mesh.messages import Message
+from mesh.tensors import Tensors
+
+__all__ = ["Blobs", "Candidate", "Device", "Feed", "Job", "NoBlobs", "Plan", "Protocol", "Request", "Stage"]
+
+Spec = TypeVar("Spec")
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A peer that might take part, and what it offers.
+
+    Attributes:
+        owner: who runs the device. Two devices of one owner count as colluding.
+        memory: bytes free for this job.
+        speed: multiply-adds per second, as the device measured itself at this protocol's work.
+    """
+
+    peer: PeerId
+    owner: str = ""
+    memory: int = 0
+    speed: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stage(Generic[Task]):
+    """One rank's part of a plan."""
+
+    peer: PeerId
+    role: str
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class Plan(Generic[Spec, Task]):
+    """Who does what. Every rank has read it, and said yes to exactly these bytes.
+
+    Attributes:
+        stages: one per rank; rank 0 is the device that was asked.
+        quorum: fewest ranks with which the job can still end well.
+    """
+
+    protocol: str
+    spec: Spec
+    stages: tuple[Stage[Task], ...]
+    quorum: int
+
+    @property
+    def roster(self) -> tuple[PeerId, ...]:
+        """Every member's id, in rank order."""
+        return tuple(stage.peer for stage in self.stages)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a person asks for.
+
+    Attributes:
+        spec: an instance of the protocol's `spec` class.
+        deadline: seconds from submission to result; in a service, from request to answer.
+    """
+
+    protocol: str
+    spec: Any
+    deadline: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One of the many things asked of a service.
+
+    Attributes:
+        seq: its number, counted from 0; stays the same when a lost session is replaced.
+    """
+
+    seq: int
+    payload: Tensors
+
+
+class Feed(ABC):
+    """Where rank 0 of a service takes requests from, and puts the answers."""
+
+    @abstractmethod
+    async def take(self) -> Request | None:
+        """The next request, in order; None when no more will come. Cancelled, it loses nothing."""
+
+    @abstractmethod
+    def answer(self, seq: int, payload: Tensors) -> None:
+        """Answer a request that was taken. The first answer counts, and any later one is dropped."""
+
+    @abstractmethod
+    def refuse(self, seq: int, error: MeshError) -> None:
+        """This request cannot be answered, and it is the request's own fault. The service goes on."""
+
+
+class Blobs(ABC):
+    """The device's store, as far as a protocol may reach into it."""
+
+    @abstractmethod
+    async def bring(self, ref: BlobRef, source: PeerId) -> bytes:
+        """The blob, from our own store, or else from `source`; then it is kept.
+
+        Raises:
+            PeerError: `source` does not have it, or sent something else.
+            StoreError: there is no room for it.
+        """
+
+
+class NoBlobs(Blobs):
+    """The store of a device that keeps nothing."""
+
+    async def bring(self, ref: BlobRef, source: PeerId) -> bytes:
+        raise StoreError("This device has no store.")
+
+
+class _NoFeed(Feed):
+    async def take(self) -> Request | None:
+        return None
+
+    def answer(self, seq: int, payload: Tensors) -> None: ...
+
+    def refuse(self, seq: int, error: MeshError) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What this device lends to a protocol, which reaches for nothing else.
+
+    Attributes:
+        inputs: this device's own data, by name. It never leaves as it is.
+        entropy: n -> n random bytes, fit for keys; seeded in tests.
+        report: takes progress events, for people.
+        feed: at rank 0 of a service, its requests; elsewhere it has none.
+        blobs: models and parts of them.
+    """
+
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    entropy: Callable[[int], bytes] = secrets.token_bytes
+    report: Callable[[object], None] = lambda _event: None
+    feed: Feed = field(default_factory=_NoFeed)
+    blobs: Blobs = field(default_factory=NoBlobs)
+
+
+class Protocol(ABC, Generic[Spec, Task, Result]):
+    """Base of every protocol.
+
+    Attributes:
+        name: its name in jobs and on the command line.
+        spec: frozen dataclass: what a person fills in.
+        task: frozen dataclass: what one stage is told.
+        vocabulary: every message it may send. This tuple is its privacy statement.
+        promises: sentences on who learns what, and what is not promised, for `mesh explain`.
+    """
+
+    name: ClassVar[str]
+    spec: ClassVar[type]
+    task: ClassVar[type]
+    vocabulary: ClassVar[tuple[type[Message], ...]]
+    promises: ClassVar[tuple[str, ...]] = ()
+
+    async def tune(self) -> float:
+        """How fast this device does this protocol's work, in multiply-adds per second. Awaited once, at start."""
+        return 1.0
+
+    @abstractmethod
+    def plan(self, spec: Spec, candidates: Sequence[Candidate]) -> Plan[Spec, Task]:
+        """Choose who does what. Pure: the same arguments give the same plan.
+
+        Args:
+            candidates: the asking device first, then everyone it may invite.
+
+        Raises:
+            NoPlan: they cannot do it; the message says what is missing.
+        """
+
+    def consent(self, plan: Plan[Spec, Task], rank: Rank) -> str | None:
+        """Why this device will not take part, as a sentence; None if it will.
+
+        Pure. Override to refuse any plan that would weaken this rank's privacy.
+        """
+        return None
+
+    @abstractmethod
+    async def run(self, plan: Plan[Spec, Task], group: Group, device: Device) -> Result | None:
+        """This rank's whole part. Returns the result where it is due, else None.
+
+        Raises:
+            PeerError, SessionError: let them pass; the node tells the others.
+        """

@@ -1,0 +1,301 @@
+"""A job that lasts: one session at a time, a new one when that is lost, and each request answered once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from mesh.blame import Blame
+from mesh.errors import BadInput, Busy, ConfigError, DeadlinePassed, MeshError, Misuse, NoPlan, SessionError, StoreError
+from mesh.ids import PeerId
+from mesh.ledger import Ledger
+from mesh.protocol import Feed, Plan, Request
+from mesh.tensors import Tensors
+
+__all__ = ["Hold", "Lost", "Service", "Statistics", "Up"]
+
+Hold = Callable[[Feed, frozenset[PeerId], Callable[[Plan[Any, Any]], None]], Awaitable[None]]
+"""Hold one session of the job from recruiting to its end, which comes when the feed is over.
+
+Its arguments: where requests come from, whom not to ask, and what to call with the plan once everyone has said yes.
+Raises the `MeshError` that ended the session."""
+
+PAUSE = (0.1, 2.0)
+"""Seconds before recruiting again after a failure: the first time, and the most that it doubles to."""
+
+_HOPELESS = (BadInput, ConfigError, Misuse, StoreError)  # another session would end the same way
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """Progress: a session is agreed on."""
+
+    plan: Plan[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Progress: the session is lost; so many requests will be asked again of the next one."""
+
+    error: MeshError
+    replayed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What a service has seen so far.
+
+    Attributes:
+        asked, answered, refused, expired: requests; refused ones were at fault themselves, expired ones got no
+            answer in time.
+        waiting: requests asked and not yet settled.
+        sessions: how many were agreed on.
+        replays: how many times a request was asked again because its session was lost.
+    """
+
+    asked: int
+    answered: int
+    refused: int
+    expired: int
+    waiting: int
+    sessions: int
+    replays: int
+
+
+class Service:
+    """Use as a context: `async with node.serve(job) as service: answer = await service.ask(tensors)`.
+
+    Entering waits for the first session to be agreed on, and raises what prevents it. Leaving lets requests in flight
+    go, and ends the session.
+
+    Args:
+        deadline: seconds from request to answer.
+        backlog: requests that may wait at once. Above it, `ask` raises `Busy`.
+        report: hears of `Up` and `Lost`.
+    """
+
+    def __init__(self, hold: Hold, *, deadline: float, backlog: int, report: Callable[[object], None]) -> None:
+        self._hold = hold
+        self._deadline = deadline
+        self._backlog = backlog
+        self._report = report
+        self._ledger = Ledger()
+        self._blame = Blame()
+        self._answers: dict[int, asyncio.Future[Tensors]] = {}
+        self._changed = asyncio.Event()
+        self._first = asyncio.get_running_loop().create_future()
+        self._last_error: MeshError | None = None
+        self._over = False
+        self._sessions = self._answered = self._refused = self._expired = 0
+        self._typical = 0.1
+        self._tasks = asyncio.TaskGroup()
+
+    async def __aenter__(self) -> Self:
+        await self._tasks.__aenter__()
+        self._keeper = self._tasks.create_task(self._keep())
+        try:
+            async with asyncio.timeout(self._deadline):
+                await self._first
+        except BaseException as error:
+            self._keeper.cancel()
+            await self._tasks.__aexit__(None, None, None)
+            if isinstance(error, TimeoutError):
+                raise DeadlinePassed(self._overdue("No session was formed")) from None
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._finish(SessionError("The service was closed."))
+        try:
+            # Rank 0 sees the end of its feed and tells the others; a session that cannot even do that is cut off.
+            async with asyncio.timeout(2.0):
+                await asyncio.wait([self._keeper])
+        except TimeoutError:
+            self._keeper.cancel()
+        finally:
+            await self._tasks.__aexit__(kind, error, trace)
+
+    async def ask(self, payload: Tensors) -> Tensors:
+        """One request, one answer.
+
+        Raises:
+            Busy: `backlog` requests are waiting already; nothing was taken on.
+            DeadlinePassed: no answer in time; the message tells the last trouble.
+            BadInput: the request itself is at fault.
+            SessionError: the service was closed, or can go on no more.
+        """
+        if len(self._ledger) >= self._backlog:
+            raise Busy(f"{self._backlog} requests are waiting already.", after=self._typical)
+        return await self._settled(*self._enter(payload))
+
+    async def stream(self, payloads: Iterable[Tensors] | AsyncIterable[Tensors]) -> AsyncIterator[Tensors]:
+        """The answers to `payloads`, in their order. Takes as many ahead as the backlog has room for.
+
+        Raises as `ask`, but waits where that raises `Busy`.
+        """
+        queue: asyncio.Queue[tuple[int, asyncio.Future[Tensors]] | None] = asyncio.Queue()
+        pump = self._tasks.create_task(self._pump(payloads, queue))
+        try:
+            while (entered := await queue.get()) is not None:
+                yield await self._settled(*entered)
+        finally:
+            pump.cancel()
+            while not queue.empty():
+                if left := queue.get_nowait():
+                    self._strike(left[0])
+
+    def statistics(self) -> Statistics:
+        """What has happened so far."""
+        return Statistics(
+            asked=self._ledger.asked,
+            answered=self._answered,
+            refused=self._refused,
+            expired=self._expired,
+            waiting=len(self._ledger),
+            sessions=self._sessions,
+            replays=self._ledger.replays,
+        )
+
+    def _enter(self, payload: Tensors) -> tuple[int, asyncio.Future[Tensors]]:
+        if self._over:
+            raise SessionError(f"This service has ended: {self._last_error}")
+        loop = asyncio.get_running_loop()
+        seq = self._ledger.enter(payload, loop.time())
+        self._answers[seq] = loop.create_future()
+        self._changed.set()
+        return seq, self._answers[seq]
+
+    async def _settled(self, seq: int, answer: asyncio.Future[Tensors]) -> Tensors:
+        try:
+            async with asyncio.timeout(self._deadline):
+                return await answer
+        except TimeoutError:
+            self._expired += 1
+            raise DeadlinePassed(self._overdue(f"Request {seq} was not answered")) from None
+        finally:
+            self._strike(seq)
+
+    async def _pump(
+        self,
+        payloads: Iterable[Tensors] | AsyncIterable[Tensors],
+        queue: asyncio.Queue[tuple[int, asyncio.Future[Tensors]] | None],
+    ) -> None:
+        try:
+            async for payload in _asynchronous(payloads):
+                while len(self._ledger) >= self._backlog and not self._over:
+                    self._changed.clear()
+                    await self._changed.wait()
+                queue.put_nowait(self._enter(payload))
+        except MeshError as error:
+            failed = asyncio.get_running_loop().create_future()
+            failed.set_exception(error)
+            queue.put_nowait((-1, failed))
+        finally:
+            queue.put_nowait(None)
+
+    async def _keep(self) -> None:
+        pause = PAUSE[0]
+        while not self._over:
+            sessions = self._sessions
+            try:
+                await self._hold(_ServiceFeed(self), self._blame.avoided(_now()), self._up)
+            except MeshError as error:
+                if self._failed(error):
+                    continue
+                # A session that came to be ends the series of failures; losing it costs no pause.
+                pause = PAUSE[0] if self._sessions > sessions else min(2 * pause, PAUSE[1])
+                await asyncio.sleep(0 if self._sessions > sessions else pause)
+
+    def _up(self, plan: Plan[Any, Any]) -> None:
+        self._sessions += 1
+        self._report(Up(plan))
+        if not self._first.done():
+            self._first.set_result(None)
+
+    def _failed(self, error: MeshError) -> bool:
+        """Take note of how a session ended. Whether to recruit again at once, from more peers than before."""
+        self._last_error = error
+        self._blame.note(error, _now())
+        self._report(Lost(error, self._ledger.rewind()))
+        if isinstance(error, NoPlan) and self._blame.relent(_now()):
+            return True
+        if isinstance(error, _HOPELESS) or (isinstance(error, NoPlan) and not self._sessions):
+            self._finish(error)
+        return False
+
+    def _finish(self, error: MeshError) -> None:
+        self._over = True
+        self._last_error = self._last_error or error
+        if not self._first.done():
+            self._first.set_exception(error)
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(error)
+                answer.exception()  # seen, should nobody be waiting any more
+        self._changed.set()
+
+    def _settle(self, seq: int, payload: Tensors | MeshError) -> None:
+        answer = self._answers.get(seq)
+        since = self._ledger.close(seq)
+        if answer is None or answer.done() or since is None:
+            return
+        if isinstance(payload, MeshError):
+            self._refused += 1
+            answer.set_exception(payload)
+        else:
+            self._answered += 1
+            self._typical += 0.2 * (_now() - since - self._typical)
+            answer.set_result(payload)
+        self._changed.set()
+
+    def _strike(self, seq: int) -> None:
+        self._ledger.close(seq)
+        answer = self._answers.pop(seq, None)
+        if answer is not None and not answer.done():
+            answer.cancel()
+        self._changed.set()
+
+    def _overdue(self, what: str) -> str:
+        trouble = f" The last trouble: {self._last_error}" if self._last_error else ""
+        return f"{what} within {self._deadline:g} s.{trouble}"
+
+
+class _ServiceFeed(Feed):
+    """One session's view of the service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def take(self) -> Request | None:
+        service = self._service
+        while not service._over:
+            request = service._ledger.take()
+            if request is not None:
+                return request
+            service._changed.clear()
+            await service._changed.wait()
+        return None
+
+    def answer(self, seq: int, payload: Tensors) -> None:
+        self._service._settle(seq, payload)
+
+    def refuse(self, seq: int, error: MeshError) -> None:
+        self._service._settle(seq, error)
+
+
+async def _asynchronous(payloads: Iterable[Tensors] | AsyncIterable[Tensors]) -> AsyncIterator[Tensors]:
+    if isinstance(payloads, AsyncIterable):
+        async for payload in payloads:
+            yield payload
+    else:
+        for payload in payloads:
+            yield payload
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
