@@ -22,7 +22,7 @@ from mesh.ids import PeerId, Rank
 from mesh.messages import Message
 from mesh.tensors import Tensors
 
-__all__ = ["Blobs", "Candidate", "Device", "Feed", "Job", "NoBlobs", "Plan", "Protocol", "Request", "Stage"]
+__all__ = ["Blobs", "Candidate", "Device", "Feed", "Job", "Means", "NoBlobs", "Plan", "Protocol", "Request", "Stage"]
 
 Spec = TypeVar("Spec")
 Task = TypeVar("Task")
@@ -162,6 +162,19 @@ class Device:
     report: Callable[[object], None] = lambda _event: None
     feed: Feed = field(default_factory=_NoFeed)
     blobs: Blobs = field(default_factory=NoBlobs)
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a protocol may use of this device; given to its factory, the entry point in `mesh.protocols`.
+
+    Attributes:
+        threads: that one computation may use.
+        memory: bytes that one session's part may take; 0 sets no limit.
+    """
+
+    threads: int = 1
+    memory: int = 0
 
 
 class Protocol(ABC, Generic[Spec, Task, Result]):

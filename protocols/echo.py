@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from mesh.group import Group
 from mesh.messages import Message, message
-from mesh.protocol import Candidate, Device, Plan, Protocol, Stage
+from mesh.protocol import Candidate, Device, Means, Plan, Protocol, Stage
 
-__all__ = ["Echo", "EchoSpec", "Word"]
+__all__ = ["Echo", "EchoSpec", "Word", "create"]
 
 
 @message("echo.word", reveals="the word")
@@ -47,3 +47,8 @@ class Echo(Protocol[EchoSpec, Nothing, tuple[str, ...]]):
     async def run(self, plan: Plan[EchoSpec, Nothing], group: Group, device: Device) -> tuple[str, ...] | None:
         words = await group.exchange(Word(text=f"{plan.spec.text} from {group.rank}"))
         return tuple(word.text for word in words) if group.rank == 0 else None
+
+
+def create(means: Means) -> Echo:
+    """The entry point. Speaking takes no means."""
+    return Echo()
