@@ -29,7 +29,7 @@ from mesh.ids import PeerId, Rank, SessionId
 from mesh.messages import Message, unpack
 from mesh.protocol import Device, Protocol
 from mesh.seat import Seat
-from mesh.store.directory import Directory
+from mesh.store.contract import Store
 from mesh.table import Table
 from mesh.wire import Frame
 
@@ -55,7 +55,7 @@ class Desk:
         table: Table,
         offer: Callable[[str], Awaitable[Offer]],
         device: Device,
-        store: Directory | None,
+        store: Store | None,
     ) -> None:
         self._me = me
         self._protocols = protocols

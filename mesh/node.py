@@ -22,7 +22,7 @@ from mesh.ids import PeerId, SessionId
 from mesh.protocol import Candidate, Device, Feed, Job, Plan, Protocol
 from mesh.recruit import Answered, Recruiter
 from mesh.service import Service
-from mesh.store.directory import Directory
+from mesh.store.contract import Store
 from mesh.store.fetch import StoredBlobs
 from mesh.table import Table
 
@@ -45,7 +45,7 @@ class Lends:
     owner: str = ""
     memory: Callable[[], int] = field(default=lambda: 0)
     seats: int = 32
-    store: Directory | None = None
+    store: Store | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ import msgspec
 
 from mesh.blobs import BlobRef
 from mesh.errors import BadInput, StoreError
-from mesh.store.directory import Directory, write_atomically
+from mesh.store.contract import Store
+from mesh.store.directory import write_atomically
 
 __all__ = ["Catalogue", "Manifest", "Port"]
 
@@ -59,7 +60,7 @@ class Catalogue:
     store: where the blobs are.
     """
 
-    def __init__(self, folder: Path, store: Directory) -> None:
+    def __init__(self, folder: Path, store: Store) -> None:
         self._folder = folder
         self._store = store
 

@@ -16,13 +16,16 @@ from pathlib import Path
 
 from mesh.blobs import CHUNK, BlobRef
 from mesh.errors import BadInput, StoreError
+from mesh.store.contract import Store
 
 __all__ = ["Directory", "write_atomically"]
 
 
-class Directory:
-    """Args:
-    root: made when it does not exist; only its owner may look inside.
+class Directory(Store):
+    """A store on disk.
+
+    Args:
+        root: made when it does not exist; only its owner may look inside.
     """
 
     def __init__(self, root: Path) -> None:
@@ -37,22 +40,15 @@ class Directory:
         return self._path(digest).is_file()
 
     def __iter__(self) -> Iterator[str]:
-        """The digest of every whole blob, in order."""
         yield from sorted(path.name for path in (self.root / "sha256").glob("??/*"))
 
     def add(self, data: bytes) -> BlobRef:
-        """Keep these bytes; their name. Keeping them twice costs nothing."""
         ref = BlobRef.of(data)
         if ref.digest not in self:
             write_atomically(self._path(ref.digest), data)
         return ref
 
     def read(self, digest: str) -> bytes:
-        """The whole blob, checked against its name.
-
-        Raises:
-            StoreError: it is not here, or its bytes have rotted; a rotten blob is removed.
-        """
         path = self._path(digest)
         try:
             data = path.read_bytes()
@@ -64,7 +60,6 @@ class Directory:
         return data
 
     def chunk(self, digest: str, index: int) -> bytes:
-        """One chunk as it lies on disk; whoever asked for it verifies it. Raises StoreError if there is none."""
         try:
             with self._path(digest).open("rb") as file:
                 file.seek(index * CHUNK)
@@ -76,11 +71,9 @@ class Directory:
         return data
 
     def remove(self, digest: str) -> None:
-        """Drop a blob. It need not be here."""
         self._path(digest).unlink(missing_ok=True)
 
     def resume(self, ref: BlobRef) -> int:
-        """How many chunks of a fetch that was broken off are here and genuine; the rest of its file is cut away."""
         path = self._partial(ref)
         if not path.exists():
             return 0
@@ -92,7 +85,6 @@ class Directory:
         return index
 
     def append(self, ref: BlobRef, index: int, data: bytes | memoryview) -> None:
-        """Put a chunk of a fetch in its place; it has been verified. Raises StoreError if the disk is full."""
         try:
             with self._partial(ref).open("r+b" if index else "wb") as file:
                 file.seek(index * CHUNK)
@@ -101,7 +93,6 @@ class Directory:
             raise StoreError(f"No room for the blob {ref.digest[:12]} in {self.root}: {error.strerror}.") from error
 
     def finish(self, ref: BlobRef) -> bytes:
-        """Every chunk is here: make it a blob. Raises StoreError if the whole is not what its name says."""
         path = self._partial(ref)
         data = path.read_bytes() if ref.size else b""
         if hashlib.sha256(data).hexdigest() != ref.digest:

@@ -10,7 +10,7 @@ from mesh.control import Chunk, Want, ask
 from mesh.errors import PeerMisbehaved
 from mesh.ids import PeerId
 from mesh.protocol import Blobs
-from mesh.store.directory import Directory
+from mesh.store.contract import Store
 
 __all__ = ["StoredBlobs"]
 
@@ -22,7 +22,7 @@ class StoredBlobs(Blobs):
         find: where a peer was last seen; raises PeerUnreachable.
     """
 
-    def __init__(self, store: Directory, transport: Transport, find: Callable[[PeerId], Sighting]) -> None:
+    def __init__(self, store: Store, transport: Transport, find: Callable[[PeerId], Sighting]) -> None:
         self._store = store
         self._transport = transport
         self._find = find
