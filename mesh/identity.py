@@ -86,10 +86,10 @@ class Identity:
         Raises:
             IdentityError: no TLS, no certificate, or one that does not name its own key in our mesh.
         """
-        der = tls.getpeercert(binary_form=True) if tls else None
-        if der is None:
-            raise IdentityError("the other side showed no certificate; only devices of this mesh may talk here.")
-        return attest(x509.load_der_x509_certificate(der), self.mesh)
+        if tls is None:
+            raise IdentityError("this connection is not encrypted: it can prove nobody's id.")
+        attested = getattr(tls, "attested", None)
+        return attested if isinstance(attested, PeerId) else _peer_of(tls, self.mesh)
 
     def _context(self, purpose: int) -> ssl.SSLContext:
         context = ssl.SSLContext(purpose)
@@ -97,6 +97,9 @@ class Identity:
         context.verify_mode = ssl.CERT_REQUIRED
         context.verify_flags |= ssl.VERIFY_X509_STRICT
         context.options |= ssl.OP_NO_TICKET
+        # Not a check that a caller could forget: no handshake of ours ends well with a certificate of another kind.
+        context.sslobject_class = _attesting_object(self.mesh)
+        context.sslsocket_class = _attesting_socket(self.mesh)
         try:
             context.load_verify_locations(self.root)
             context.load_cert_chain(self.certificate, self.key)
@@ -148,6 +151,38 @@ def attest(certificate: x509.Certificate, mesh: str) -> PeerId:
     if names.get_values_for_type(x509.UniformResourceIdentifier) != [node_uri(mesh, peer)]:
         raise IdentityError(f"the certificate of {peer.short} is not of the mesh {mesh!r}: it needs one of this mesh.")
     return peer
+
+
+def _peer_of(tls: ssl.SSLObject | ssl.SSLSocket, mesh: str) -> PeerId:
+    der = tls.getpeercert(binary_form=True)
+    if der is None:
+        raise IdentityError("the other side showed no certificate; only devices of this mesh may talk here.")
+    return attest(x509.load_der_x509_certificate(der), mesh)
+
+
+def _attesting_object(mesh: str) -> type[ssl.SSLObject]:
+    class AttestingObject(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            super().do_handshake()
+            self.attested = _attested(self, mesh)
+
+    return AttestingObject
+
+
+def _attesting_socket(mesh: str) -> type[ssl.SSLSocket]:
+    class AttestingSocket(ssl.SSLSocket):
+        def do_handshake(self, block: bool = False) -> None:
+            super().do_handshake(block)
+            self.attested = _attested(self, mesh)
+
+    return AttestingSocket
+
+
+def _attested(tls: ssl.SSLObject | ssl.SSLSocket, mesh: str) -> PeerId:
+    try:
+        return _peer_of(tls, mesh)
+    except IdentityError as error:
+        raise ssl.SSLCertVerificationError(str(error)) from error  # what event loops expect of a failed handshake
 
 
 def require_private(key: Path) -> None:

@@ -2,25 +2,46 @@
 
     POST /v1/call                 one control request: a frame in, a frame out
     GET  /v1/sessions/{session}   upgraded to a WebSocket: one channel, a frame a message
+
+Whom we talk to is settled by the TLS handshake (`mesh.identity`), before a byte of HTTP is read.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ssl
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
 
 import aiohttp
 from aiohttp import web
 
 from mesh.contracts import Accept, Address, Answer, Channel, Sighting, Traffic, Transport
-from mesh.errors import IdentityError, Misuse, PeerLost, PeerUnreachable, WireError
+from mesh.errors import BadFrame, ConfigError, FrameTooLarge, Misuse
 from mesh.identity import Identity, server_name
 from mesh.ids import PeerId, SessionId
+from mesh.transport.guard import Guard, GuardLimits
+from mesh.transport.reach import Patience, reach
+from mesh.transport.routes import CALL, Routes, Terms, channel_path
+from mesh.transport.websocket import WebSocket, WebSocketChannel
 from mesh.wire import Frame, Limits, decode, encode
 
-__all__ = ["HttpTransport"]
+__all__ = ["GuardLimits", "HttpTransport", "Patience"]
+
+REUSE = 15.0
+"""Seconds that a connection for calls is kept. Less than `GuardLimits.idle` over there, so that we let go first."""
+
+LEAVE = 0.5
+"""Seconds that leaving waits for polite farewells."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """What exists only while we serve."""
+
+    client: aiohttp.ClientSession
+    tasks: asyncio.TaskGroup
+    channels: set[WebSocketChannel] = field(default_factory=set)
 
 
 class HttpTransport(Transport):
@@ -29,6 +50,11 @@ class HttpTransport(Transport):
     Args:
         identity: our key, certificate and root.
         bind: where to listen; port 0 takes a free one.
+        limits: how much a peer may make us hold.
+        heartbeat: seconds; a peer that has stopped is lost after at most 1.5 times as long, and each idle channel costs
+            2 / heartbeat packets a second each way. The same throughout a mesh.
+        patience: how long we wait for others.
+        guard: how much patience and room there is for whoever connects.
     """
 
     def __init__(
@@ -38,112 +64,152 @@ class HttpTransport(Transport):
         *,
         limits: Limits | None = None,
         heartbeat: float = 10.0,
+        patience: Patience | None = None,
+        guard: GuardLimits | None = None,
     ) -> None:
         self.peer = identity.peer
-        self._identity = identity
         self._bind = (bind,) if isinstance(bind, Address) else tuple(bind)
-        self._limits = limits or Limits()
-        self._heartbeat = heartbeat
-        self._http: aiohttp.ClientSession | None = None
+        self._terms = Terms(identity, limits or Limits(), heartbeat, patience or Patience())
+        self._guard_limits = guard or GuardLimits()
+        self._open: _Open | None = None
 
     @asynccontextmanager
     async def serve(self, answer: Answer, accept: Accept) -> AsyncIterator[tuple[Address, ...]]:
-        async def on_call(request: web.Request) -> web.Response:
-            reply = await answer(self._peer(request), decode(await request.read(), self._limits.call))
-            return web.Response(body=encode(reply), content_type="application/octet-stream")
+        """As the contract says.
 
-        async def on_channel(request: web.Request) -> web.WebSocketResponse:
-            socket = web.WebSocketResponse(
-                heartbeat=self._heartbeat, max_msg_size=self._limits.frame, compress=False, timeout=1.0
-            )
-            peer = self._peer(request)
-            await socket.prepare(request)
-            async with _HttpChannel(peer, socket, self._limits) as channel:
-                await accept(SessionId(request.match_info["session"]), channel)
-            return socket
-
-        app = web.Application(client_max_size=self._limits.call)
-        app.add_routes([web.post("/v1/call", on_call), web.get("/v1/sessions/{session}", on_channel)])
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.3)
-        await runner.setup()
-        try:
-            for bind in self._bind:
-                site = web.TCPSite(runner, bind.host, bind.port, ssl_context=self._identity.server_context())
-                await site.start()
-            connector = aiohttp.TCPConnector(ssl=self._identity.client_context())
-            async with aiohttp.ClientSession(connector=connector) as self._http:
-                yield tuple(Address(host, port) for host, port, *_ in runner.addresses)
-        finally:
-            await runner.cleanup()
+        Raises:
+            ConfigError: an address or port cannot be had.
+            IdentityError: the key or a certificate has become unreadable.
+        """
+        if self._open is not None:
+            raise Misuse("a transport serves once at a time")
+        guard = Guard(self._guard_limits)
+        routes = Routes(self._terms, answer, accept, guard=guard, open_channel=self._channel)
+        runner = web.AppRunner(routes.application(), access_log=None, auto_decompress=False, shutdown_timeout=0.1)
+        async with AsyncExitStack() as stack:
+            tasks = await stack.enter_async_context(_Tasks())
+            client = await stack.enter_async_context(self._client())
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            self._open = opened = _Open(client, tasks)
+            stack.push_async_callback(self._leave, opened, routes)
+            yield tuple([address for bind in self._bind for address in await self._listen(bind, guard, runner, stack)])
 
     async def call(self, to: Sighting, request: Frame) -> Frame:
-        with _translated(to.peer):
-            async with self._client().post(
-                _url(to, "/v1/call"), data=encode(request), server_hostname=server_name(to.peer)
-            ) as response:
-                response.raise_for_status()
-                return decode(await response.read(), self._limits.call)
+        client, data, limit = self._now().client, encode(request), self._terms.limits.call
+        if len(data) > limit:
+            raise FrameTooLarge(f"a request of {len(data)} bytes; at most {limit} are taken")
+
+        async def ask(address: Address) -> bytes:
+            url, name = f"https://{address}{CALL}", server_name(to.peer)
+            async with client.post(url, data=data, server_hostname=name, allow_redirects=False) as response:
+                return await _body(to.peer, response, limit)
+
+        reply = await reach(to, self._terms.patience, ask)
+        self._terms.tally.sent(to.peer, len(data))
+        self._terms.tally.received(to.peer, len(reply))
+        return decode(reply, limit)
 
     async def dial(self, to: Sighting, session: SessionId) -> Channel:
-        with _translated(to.peer):
-            socket = await self._client().ws_connect(
-                _url(to, f"/v1/sessions/{session}"),
+        client, path = self._now().client, channel_path(session)
+
+        async def knock(address: Address) -> aiohttp.ClientWebSocketResponse:
+            return await client.ws_connect(
+                f"https://{address}{path}",
                 server_hostname=server_name(to.peer),
-                heartbeat=self._heartbeat,
-                max_msg_size=self._limits.frame,
+                autoping=False,
+                compress=0,
+                max_msg_size=self._terms.message_limit,
+                timeout=aiohttp.ClientWSTimeout(ws_close=self._terms.last_word),
             )
-        return _HttpChannel(to.peer, socket, self._limits)
+
+        return self._channel(to.peer, await reach(to, self._terms.patience, knock))
 
     def traffic(self) -> dict[PeerId, Traffic]:
-        return {}
+        return self._terms.tally.by_peer()
+
+    def _now(self) -> _Open:
+        if self._open is None:
+            raise Misuse("a transport calls and dials only while it serves")
+        return self._open
+
+    def _channel(self, peer: PeerId, socket: WebSocket) -> WebSocketChannel:
+        opened, terms = self._now(), self._terms
+        channel = WebSocketChannel(
+            peer, socket, frame_limit=terms.limits.frame, heartbeat=terms.heartbeat, tally=terms.tally
+        )
+        opened.channels.add(channel)
+        task = opened.tasks.create_task(channel.tend())
+        task.add_done_callback(lambda _: opened.channels.discard(channel))
+        return channel
 
     def _client(self) -> aiohttp.ClientSession:
-        if self._http is None:
-            raise Misuse("a transport dials only while it serves")
-        return self._http
+        connector = aiohttp.TCPConnector(
+            ssl=self._terms.identity.client_context(),
+            limit=0,  # channels count as connections too, and are counted by those who open them
+            keepalive_timeout=REUSE,
+            happy_eyeballs_delay=None,
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._terms.patience.connect),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent"),
+        )
 
-    def _peer(self, request: web.Request) -> PeerId:
-        return self._identity.peer_of(request.get_extra_info("ssl_object"))
-
-
-class _HttpChannel(Channel):
-    def __init__(
-        self, peer: PeerId, socket: web.WebSocketResponse | aiohttp.ClientWebSocketResponse, limits: Limits
-    ) -> None:
-        self.peer = peer
-        self._socket = socket
-        self._limits = limits
-
-    async def send(self, frame: Frame) -> None:
+    async def _listen(self, bind: Address, guard: Guard, runner: web.AppRunner, stack: AsyncExitStack) -> list[Address]:
+        if runner.server is None:
+            raise Misuse("a runner listens after its set-up")
         try:
-            await self._socket.send_bytes(encode(frame))
-        except (ConnectionError, aiohttp.ClientError, RuntimeError) as error:
-            raise PeerLost(self.peer, str(error)) from error
+            listener = await asyncio.get_running_loop().create_server(
+                guard.before(runner.server),
+                bind.host,
+                bind.port,
+                ssl=self._terms.identity.server_context(),
+                ssl_handshake_timeout=guard.limits.handshake,
+            )
+        except OSError as error:
+            raise ConfigError(
+                f"cannot listen at {bind} ({error.strerror}): choose another port, 0 for any, or an address of this "
+                "device."
+            ) from error
+        stack.callback(listener.close)
+        return [Address(*socket.getsockname()[:2]) for socket in listener.sockets]
 
-    async def receive(self) -> Frame:
-        arrived = await self._socket.receive()
-        if arrived.type is not aiohttp.WSMsgType.BINARY:
-            raise PeerLost(self.peer, "channel closed")
+    async def _leave(self, opened: _Open, routes: Routes) -> None:
+        self._open = None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE), asyncio.TaskGroup() as farewells:
+                for channel in opened.channels:
+                    farewells.create_task(channel.aclose())
+        await routes.dismiss()
+
+
+class _Tasks:
+    """A task group that is cancelled on leaving, and lets the body's own error through as it is."""
+
+    def __init__(self) -> None:
+        self._group = asyncio.TaskGroup()
+
+    async def __aenter__(self) -> asyncio.TaskGroup:
+        return await self._group.__aenter__()
+
+    async def __aexit__(self, kind: object, error: object, trace: object) -> None:
         try:
-            return decode(arrived.data, self._limits.frame)
-        except WireError:
-            await self.aclose()
-            raise
-
-    async def aclose(self) -> None:
-        await self._socket.close()
+            await self._group.__aexit__(_Done, _Done(), None)
+        except* _Done:
+            pass
 
 
-@contextmanager
-def _translated(peer: PeerId) -> Iterator[None]:
-    """Turn foreign errors into ours, in one place."""
-    try:
-        yield
-    except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError, ssl.SSLError) as error:
-        raise IdentityError(f"{peer.short} is not who answered: {error}") from error
-    except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
-        raise PeerUnreachable(peer, str(error)) from error
+class _Done(Exception):
+    """The body of a task group has ended; its tasks are to be cancelled."""
 
 
-def _url(to: Sighting, path: str) -> str:
-    return f"https://{to.addresses[0]}{path}"
+async def _body(peer: PeerId, response: aiohttp.ClientResponse, limit: int) -> bytes:
+    if response.status != web.HTTPOk.status_code:
+        raise BadFrame(f"{peer.short} answered HTTP {response.status} instead of a frame: is it of another version?")
+    length = response.content_length
+    if length is None or length > limit:
+        raise FrameTooLarge(f"{peer.short} answered with {length} bytes; at most {limit} are taken")
+    return await response.read()
