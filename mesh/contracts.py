@@ -133,6 +133,10 @@ class Transport(ABC):
     def traffic(self) -> dict[PeerId, Traffic]:
         """Bytes exchanged with each peer so far, calls and channels together."""
 
+    @abstractmethod
+    def channels(self) -> int:
+        """How many channels are open here, whoever dialled."""
+
 
 class Discovery(ABC):
     """Hears who is about. Says nothing of who is alive: only a channel can tell that."""

@@ -110,7 +110,8 @@ class Node:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._stack.__aexit__(kind, error, trace)
+        # Not told of `error`: a task group would wrap it, and whoever waits outside for a MeshError would miss it.
+        await self._stack.aclose()
 
     @property
     def peer(self) -> PeerId:
@@ -165,6 +166,10 @@ class Node:
             )
             for seat in self._table
         ]
+
+    def channels(self) -> int:
+        """How many channels are open here."""
+        return self._transport.channels()
 
     def traffic(self) -> dict[PeerId, Traffic]:
         """Bytes exchanged with each peer so far."""

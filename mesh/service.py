@@ -92,6 +92,7 @@ class Service:
         self._sessions = self._answered = self._refused = self._expired = 0
         self._typical = 0.1
         self._tasks = asyncio.TaskGroup()
+        self._pumps: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         await self._tasks.__aenter__()
@@ -118,7 +119,9 @@ class Service:
         except TimeoutError:
             self._keeper.cancel()
         finally:
-            await self._tasks.__aexit__(kind, error, trace)
+            for pump in list(self._pumps):
+                pump.cancel()
+            await self._tasks.__aexit__(None, None, None)  # not told of `error`, which it would wrap
 
     async def ask(self, payload: Tensors) -> Tensors:
         """One request, one answer.
@@ -140,6 +143,8 @@ class Service:
         """
         queue: asyncio.Queue[tuple[int, asyncio.Future[Tensors]] | None] = asyncio.Queue()
         pump = self._tasks.create_task(self._pump(payloads, queue))
+        self._pumps.add(pump)
+        pump.add_done_callback(self._pumps.discard)
         try:
             while (entered := await queue.get()) is not None:
                 yield await self._settled(*entered)

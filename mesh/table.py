@@ -44,7 +44,7 @@ class Table:
         self._open = False
         for seat in list(self._seats.values()):
             seat.end(SessionError("This node is closing."))
-        await self._stack.__aexit__(kind, error, trace)
+        await self._stack.aclose()
 
     def __len__(self) -> int:
         return len(self._seats)

@@ -125,6 +125,9 @@ class HttpTransport(Transport):
 
         return self._channel(to.peer, await reach(to, self._terms.patience, knock))
 
+    def channels(self) -> int:
+        return len(self._open.channels) if self._open else 0
+
     def traffic(self) -> dict[PeerId, Traffic]:
         return self._terms.tally.by_peer()
 

@@ -86,10 +86,9 @@ class VirtualNetwork:
         """A new device's way into this network."""
         return _VirtualTransport(self, peer)
 
-    @property
-    def channels(self) -> int:
-        """How many channels are open; each counts once."""
-        return sum(not pipe.ended for pipe in self._pipes) // 2
+    def channels_of(self, peer: PeerId) -> int:
+        """How many channels one device has open."""
+        return sum(pipe.source == peer and not pipe.ended for pipe in self._pipes)
 
     def link(self, source: PeerId, target: PeerId) -> Link:
         """The weather from one device to another."""
@@ -229,6 +228,9 @@ class _VirtualTransport(Transport):
 
     def traffic(self) -> dict[PeerId, Traffic]:
         return self._network.traffic(self.peer)
+
+    def channels(self) -> int:
+        return self._network.channels_of(self.peer)
 
     async def _call(self, target: PeerId, request: Frame) -> Frame:
         network = self._network
