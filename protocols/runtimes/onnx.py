@@ -8,7 +8,7 @@ import math
 import statistics
 import time
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -18,7 +18,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-from mesh.errors import BadInput, MeshError
+from mesh.errors import BadInput
 from protocols.runtimes.models import join, pack, parse
 
 __all__ = ["CPU", "DTYPES", "FAILURES", "Part", "Port", "load", "measure", "options"]
@@ -166,13 +166,19 @@ class Part:
         ONNX Runtime looks for the cancellation between two operators, and between two turns of a loop in the graph.
         """
         settings = onnxruntime.RunOptions()
+        loop, settled = asyncio.get_running_loop(), asyncio.Event()
         running = self._thread.submit(self._run, feeds, settings)
+        running.add_done_callback(lambda _: loop.call_soon_threadsafe(settled.set))
         try:
-            return await asyncio.shield(asyncio.wrap_future(running))
+            await settled.wait()
         except asyncio.CancelledError:
             settings.terminate = True
-            await _settled(running)
+            running.cancel()
+            while not settled.is_set():  # whoever cancels again must wait as well: the thread is still at work
+                with contextlib.suppress(asyncio.CancelledError):
+                    await settled.wait()
             raise
+        return running.result()
 
     def close(self) -> None:
         """Waits for a call that is under way, and ends the thread. Closing twice is harmless."""
@@ -240,15 +246,6 @@ def measure(threads: int = 1, *, seconds: float = 0.08) -> float:
         times.append(time.perf_counter() - start)
     part.close()
     return math.prod(planes) * channels * 9 / statistics.median(times)
-
-
-async def _settled(running: Future[dict[str, Array]]) -> None:
-    """Waits until the thread has let go, however often the waiting task is cancelled meanwhile."""
-    running.cancel()
-    waited = asyncio.wrap_future(running)
-    while not waited.done():
-        with contextlib.suppress(asyncio.CancelledError, MeshError):
-            await asyncio.shield(waited)
 
 
 def _ports(model: onnx.ModelProto) -> tuple[dict[str, Port], dict[str, Port]]:
