@@ -57,6 +57,7 @@ class City:
         self._equip = equip
         self._seed = seed
         self._stack = AsyncExitStack()
+        self._at_rest: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
@@ -64,6 +65,7 @@ class City:
             for number in range(self._devices):
                 self.nodes.append(await stack.enter_async_context(self._node(number, self._equip(number))))
             self._stack = stack.pop_all()
+        self._at_rest = asyncio.all_tasks()
         return self
 
     async def __aexit__(
@@ -86,12 +88,13 @@ class City:
         return self.nodes[device].serve(job, **options)
 
     def leftovers(self) -> list[str]:
-        """What is still held by any device: each session, and each channel. Empty when nothing was left behind."""
+        """What is still held: each session, channel, and task begun since the city was entered. Best empty."""
         left: list[str] = []
         for number, node in enumerate(self.nodes):
             left += [f"device {number}: {view}" for view in node.sessions()]
             left += [f"device {number}: {node.channels()} channels"] if node.channels() else []
-        return left
+        tasks = asyncio.all_tasks() - self._at_rest
+        return left + [f"task {task.get_coro()}" for task in tasks if not self.streets.maintains(task)]
 
     async def wait_quiet(self, seconds: float) -> list[str]:
         """Wait until nothing is left over, for so many seconds at most; what is left then."""

@@ -11,7 +11,10 @@ from typing import Self
 
 from mesh.contracts import Address
 
-__all__ = ["Relay"]
+__all__ = ["STREET", "Relay"]
+
+STREET = "street"
+"""The name of every task of a relay."""
 
 _CHUNK = 2**16
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER with no time to linger: closing sends RST
@@ -69,7 +72,7 @@ class Relay:
     def _led(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         flow = _Flow(reader, writer)
         self._flows.add(flow)
-        flow.task = self._tasks.create_task(self._lead(flow))
+        flow.task = self._tasks.create_task(self._lead(flow), name=STREET)
 
     async def _lead(self, flow: _Flow) -> None:
         try:
@@ -81,8 +84,8 @@ class Relay:
                 flow.writers.append(back[1])
                 async with asyncio.TaskGroup() as tasks:
                     ways = [
-                        tasks.create_task(self._pour(flow.reader, back[1])),
-                        tasks.create_task(self._pour(back[0], flow.writers[0])),
+                        tasks.create_task(self._pour(flow.reader, back[1]), name=STREET),
+                        tasks.create_task(self._pour(back[0], flow.writers[0]), name=STREET),
                     ]
                     # Either side closing closes both: TLS has said its goodbyes above us.
                     await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager
@@ -49,6 +50,10 @@ class Streets(ABC):
     @abstractmethod
     def heal(self) -> None:
         """Mend what was cut."""
+
+    def maintains(self, task: asyncio.Task[Any]) -> bool:
+        """Whether a task belongs to the streets themselves, and to no job."""
+        return False
 
 
 class Tier(ABC):

@@ -22,7 +22,7 @@ from mesh.contracts import Address, Discovery, Sighting, Transport
 from mesh.identity import Identity
 from mesh.ids import PeerId
 from mesh.transport.http import HttpTransport
-from scenarios.city.relay import Relay
+from scenarios.city.relay import STREET, Relay
 from scenarios.city.streets import Streets, Tier
 
 __all__ = ["TLS", "TlsStreets", "TlsTier"]
@@ -74,6 +74,10 @@ class TlsStreets(Streets):
     def heal(self) -> None:
         self._severed.clear()
         self._settle()
+
+    def maintains(self, task: asyncio.Task[Any]) -> bool:
+        # The relays, and the server's ends of idle connections that are kept for the next control request.
+        return task.get_name() == STREET or getattr(task.get_coro(), "__qualname__", "") == "RequestHandler.start"
 
     def _settle(self) -> None:
         for pair, relay in self._relays.items():
