@@ -1,7 +1,7 @@
-"""The real network: HTTPS for control, WebSockets for channels, mutual TLS for both.
+"""The real network: HTTPS for control, upgraded connections for channels, mutual TLS for both.
 
     POST /v1/call                 one control request: a frame in, a frame out
-    GET  /v1/sessions/{session}   upgraded to a WebSocket: one channel, a frame a message
+    GET  /v1/sessions/{session}   upgraded: from there on one channel, see `mesh.transport.framing`
 
 Whom we talk to is settled by the TLS handshake (`mesh.identity`), before a byte of HTTP is read.
 """
@@ -9,6 +9,7 @@ Whom we talk to is settled by the TLS handshake (`mesh.identity`), before a byte
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -23,7 +24,8 @@ from mesh.ids import PeerId, SessionId
 from mesh.transport.guard import Guard, GuardLimits
 from mesh.transport.reach import Patience, reach
 from mesh.transport.routes import CALL, Routes, Terms, channel_path
-from mesh.transport.websocket import WebSocket, WebSocketChannel
+from mesh.transport.stream import StreamChannel
+from mesh.transport.upgrade import knock
 from mesh.wire import Frame, Limits, decode, encode
 
 __all__ = ["GuardLimits", "HttpTransport", "Patience"]
@@ -40,8 +42,8 @@ class _Open:
     """What exists only while we serve."""
 
     client: aiohttp.ClientSession
-    tasks: asyncio.TaskGroup
-    channels: set[WebSocketChannel] = field(default_factory=set)
+    context: ssl.SSLContext
+    channels: set[StreamChannel] = field(default_factory=set)
 
 
 class HttpTransport(Transport):
@@ -87,11 +89,11 @@ class HttpTransport(Transport):
         routes = Routes(self._terms, answer, accept, guard=guard, open_channel=self._channel)
         runner = web.AppRunner(routes.application(), access_log=None, auto_decompress=False, shutdown_timeout=0.1)
         async with AsyncExitStack() as stack:
-            tasks = await stack.enter_async_context(_Tasks())
-            client = await stack.enter_async_context(self._client())
+            context = self._terms.identity.client_context()
+            client = await stack.enter_async_context(self._client(context))
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
-            self._open = opened = _Open(client, tasks)
+            self._open = opened = _Open(client, context)
             stack.push_async_callback(self._leave, opened, routes)
             yield tuple([address for bind in self._bind for address in await self._listen(bind, guard, runner, stack)])
 
@@ -111,45 +113,41 @@ class HttpTransport(Transport):
         return decode(reply, limit)
 
     async def dial(self, to: Sighting, session: SessionId) -> Channel:
-        client, path = self._now().client, channel_path(session)
+        context, path = self._now().context, channel_path(session)
 
-        async def knock(address: Address) -> aiohttp.ClientWebSocketResponse:
-            return await client.ws_connect(
-                f"https://{address}{path}",
-                server_hostname=server_name(to.peer),
-                autoping=False,
-                compress=0,
-                max_msg_size=self._terms.message_limit,
-                timeout=aiohttp.ClientWSTimeout(ws_close=self._terms.last_word),
-            )
+        async def ask(address: Address) -> Channel:
+            channel, name = self._channel(to.peer, None), server_name(to.peer)
+            await knock(address, path, channel, context=context, name=name, timeout=self._terms.patience.connect)
+            return channel
 
-        return self._channel(to.peer, await reach(to, self._terms.patience, knock))
-
-    def channels(self) -> int:
-        return len(self._open.channels) if self._open else 0
+        return await reach(to, self._terms.patience, ask)
 
     def traffic(self) -> dict[PeerId, Traffic]:
         return self._terms.tally.by_peer()
+
+    def channels(self) -> int:
+        return len(self._open.channels) if self._open else 0
 
     def _now(self) -> _Open:
         if self._open is None:
             raise Misuse("a transport calls and dials only while it serves")
         return self._open
 
-    def _channel(self, peer: PeerId, socket: WebSocket) -> WebSocketChannel:
-        opened, terms = self._now(), self._terms
-        channel = WebSocketChannel(
-            peer, socket, frame_limit=terms.limits.frame, heartbeat=terms.heartbeat, tally=terms.tally
+    def _channel(self, peer: PeerId, before: asyncio.BaseProtocol | None) -> StreamChannel:
+        channels, terms = self._now().channels, self._terms
+        return StreamChannel(
+            peer,
+            frame_limit=terms.limits.frame,
+            heartbeat=terms.heartbeat,
+            tally=terms.tally,
+            home=channels,
+            before=before,
         )
-        opened.channels.add(channel)
-        task = opened.tasks.create_task(channel.tend())
-        task.add_done_callback(lambda _: opened.channels.discard(channel))
-        return channel
 
-    def _client(self) -> aiohttp.ClientSession:
+    def _client(self, context: ssl.SSLContext) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
-            ssl=self._terms.identity.client_context(),
-            limit=0,  # channels count as connections too, and are counted by those who open them
+            ssl=context,
+            limit=0,  # a call ends by itself soon enough
             keepalive_timeout=REUSE,
             happy_eyeballs_delay=None,
         )
@@ -186,27 +184,9 @@ class HttpTransport(Transport):
             async with asyncio.timeout(LEAVE), asyncio.TaskGroup() as farewells:
                 for channel in opened.channels:
                     farewells.create_task(channel.aclose())
+        for channel in list(opened.channels):
+            channel.abort()
         await routes.dismiss()
-
-
-class _Tasks:
-    """A task group that is cancelled on leaving, and lets the body's own error through as it is."""
-
-    def __init__(self) -> None:
-        self._group = asyncio.TaskGroup()
-
-    async def __aenter__(self) -> asyncio.TaskGroup:
-        return await self._group.__aenter__()
-
-    async def __aexit__(self, kind: object, error: object, trace: object) -> None:
-        try:
-            await self._group.__aexit__(_Done, _Done(), None)
-        except* _Done:
-            pass
-
-
-class _Done(Exception):
-    """The body of a task group has ended; its tasks are to be cancelled."""
 
 
 async def _body(peer: PeerId, response: aiohttp.ClientResponse, limit: int) -> bytes:

@@ -19,6 +19,8 @@ __all__ = ["Patience", "reach"]
 
 T = TypeVar("T")
 
+_BEFORE_ASKING = (aiohttp.ClientConnectorError, aiohttp.ClientSSLError, aiohttp.ConnectionTimeoutError)
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
@@ -34,8 +36,8 @@ class Patience:
 async def reach(to: Sighting, patience: Patience, attempt: Callable[[Address], Awaitable[T]]) -> T:
     """What `attempt` returns at the first of the peer's addresses where it gets through.
 
-    Only a failure to connect, or another device in its place, leads on to the next address: whatever was asked must
-    not be asked twice.
+    Only a failure to connect, or another device in its place, leads on to the next address: what was asked once must
+    not be asked again elsewhere.
 
     Raises:
         PeerUnreachable: nobody answered in time.
@@ -71,10 +73,12 @@ def _translated(peer: PeerId, address: Address) -> Iterator[None]:
     """Turn aiohttp's errors into ours, in one place."""
     try:
         yield
-    except (aiohttp.ClientConnectorError, aiohttp.ClientSSLError, aiohttp.ConnectionTimeoutError) as error:
-        raise _NotThere(_verdict(peer, address, error)) from error
-    except (aiohttp.ClientError, OSError) as error:
+    except aiohttp.ClientError as error:
+        if isinstance(error, _BEFORE_ASKING):
+            raise _NotThere(_verdict(peer, address, error)) from error
         raise _verdict(peer, address, error) from error
+    except OSError as error:  # from opening a channel, which may be tried again
+        raise _NotThere(_verdict(peer, address, error)) from error
 
 
 def _verdict(peer: PeerId, address: Address, error: Exception) -> MeshError:
@@ -92,7 +96,7 @@ def _verdict(peer: PeerId, address: Address, error: Exception) -> MeshError:
             )
     if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionResetError):
         return PeerUnreachable(peer, f"It hung up at {address} before it answered.")
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
+    if isinstance(error, TimeoutError):
         return PeerUnreachable(peer, f"Nobody answers at {address}.")
     return PeerUnreachable(peer, f"It cannot be reached at {address}: {error}.")
 

@@ -16,14 +16,19 @@ from mesh.identity import Identity
 from mesh.ids import PeerId, SessionId
 from mesh.transport.guard import Guard
 from mesh.transport.reach import Patience
-from mesh.transport.websocket import Tally, WebSocketChannel
+from mesh.transport.stream import StreamChannel
+from mesh.transport.tally import Tally
+from mesh.transport.upgrade import PROTOCOL, take_over
 from mesh.wire import Limits, decode, encode
 
-__all__ = ["CALL", "Routes", "Terms", "channel_path"]
+__all__ = ["CALL", "OpenChannel", "Routes", "Terms", "channel_path"]
 
 CALL = "/v1/call"
 
 _SESSION = "[0-9a-f]{1,64}"
+
+OpenChannel = Callable[[PeerId, asyncio.BaseProtocol | None], StreamChannel]
+"""Makes a channel to a peer for a connection that another protocol has had before, and keeps an eye on it."""
 
 _Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -45,23 +50,13 @@ class Terms:
     patience: Patience
     tally: Tally = field(default_factory=Tally)
 
-    @property
-    def message_limit(self) -> int:
-        """What aiohttp is told, which refuses what is equal to its limit."""
-        return self.limits.frame + 1
-
-    @property
-    def last_word(self) -> float:
-        """Seconds that a WebSocket waits for the other's last word, where our channels do not end the waiting."""
-        return max(10.0, 10 * self.heartbeat)
-
 
 class Routes:
     """The two routes, and whoever is just being served.
 
     Args:
         guard: is told which connections are at work.
-        open_channel: makes a channel of an open WebSocket, and tends it.
+        open_channel: makes a channel.
     """
 
     def __init__(
@@ -71,7 +66,7 @@ class Routes:
         accept: Accept,
         *,
         guard: Guard,
-        open_channel: Callable[[PeerId, web.WebSocketResponse], WebSocketChannel],
+        open_channel: OpenChannel,
     ) -> None:
         self._terms = terms
         self._answer = answer
@@ -123,16 +118,15 @@ class Routes:
         self._terms.tally.sent(peer, len(reply))
         return web.Response(body=reply, content_type="application/octet-stream")
 
-    async def _channel(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(
-            autoping=False, compress=False, max_msg_size=self._terms.message_limit, timeout=self._terms.last_word
-        )
-        await socket.prepare(request)
-        channel = self._open_channel(self._peer(request), socket)
-        async with channel:
+    async def _channel(self, request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Upgrade") != PROTOCOL:
+            raise web.HTTPUpgradeRequired(headers={"Upgrade": PROTOCOL})
+        before = request.transport.get_protocol() if request.transport else None
+        async with self._open_channel(self._peer(request), before) as channel:
+            response = await take_over(request, channel)
             await self._accept(SessionId(request.match_info["session"]), channel)
         await channel.wait_gone()
-        return socket
+        return response
 
     def _peer(self, request: web.Request) -> PeerId:
         return self._terms.identity.peer_of(request.get_extra_info("ssl_object"))

@@ -1,0 +1,111 @@
+"""Frames in a stream of bytes: four bytes of length, then the frame. No sockets, no clock.
+
+    0                  a sign of life; no frame follows
+    1 .. limit         so many bytes of frame follow
+    2**32 - 1          the last word: nothing follows
+
+A frame that is at hand whole is copied out of a small buffer. A larger one is read straight into its own memory, which
+grows with what has come, so a length that is only claimed costs nothing.
+"""
+
+from __future__ import annotations
+
+from mesh.errors import BadFrame, FrameTooLarge
+
+__all__ = ["FAREWELL", "SIGN_OF_LIFE", "Deframer", "length_prefix"]
+
+SIGN_OF_LIFE = bytes(4)
+FAREWELL = b"\xff" * 4
+
+_BUFFER = 64 * 2**10
+_SMALL = 32 * 2**10  # up to here a frame waits in the buffer until it is whole
+_FIRST = 2**20  # what a large frame is given before any of it has come
+
+
+def length_prefix(length: int) -> bytes:
+    """What goes before a frame of `length` bytes."""
+    return length.to_bytes(4, "big")
+
+
+class Deframer:
+    """Takes bytes as they come, gives frames.
+
+    Args:
+        limit: bytes of one frame at most.
+
+    Attributes:
+        farewell: the last word has come.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.farewell = False
+        self._limit = limit
+        self._buffer = memoryview(bytearray(_BUFFER))
+        self._end = 0
+        self._large: memoryview | None = None
+        self._length = 0
+        self._have = 0
+
+    def room(self) -> memoryview:
+        """Where the next bytes belong; never empty."""
+        return self._buffer[self._end :] if self._large is None else self._large[self._have :]
+
+    def filled(self, count: int) -> list[memoryview]:
+        """`count` bytes have come into `room`: the frames that are whole by that, in order.
+
+        Raises:
+            FrameTooLarge: a frame claims more than the limit.
+            BadFrame: something follows the last word.
+        """
+        if self._large is not None:
+            return self._filled_large(self._large, count)
+        self._end += count
+        frames: list[memoryview] = []
+        start = 0
+        while self._end - start >= 4:
+            if self.farewell:
+                raise BadFrame("something follows the last word")
+            length = int.from_bytes(self._buffer[start : start + 4], "big")
+            begin = start + 4
+            if 0 < length <= self._end - begin:
+                frames.append(memoryview(bytes(self._buffer[begin : begin + length])))
+                start = begin + length
+            elif self._special(length):
+                start = begin
+            elif length > _SMALL:
+                self._begin_large(length, self._buffer[begin : self._end])
+                start = self._end
+            else:
+                break
+        self._keep(start)
+        return frames
+
+    def _special(self, length: int) -> bool:
+        if length == 2**32 - 1:
+            self.farewell = True
+            return True
+        if length > self._limit:
+            raise FrameTooLarge(f"a frame of {length} bytes; at most {self._limit} are taken")
+        return length == 0
+
+    def _begin_large(self, length: int, start: memoryview) -> None:
+        self._large = memoryview(bytearray(min(length, _FIRST)))
+        self._large[: len(start)] = start
+        self._length, self._have = length, len(start)
+
+    def _filled_large(self, frame: memoryview, count: int) -> list[memoryview]:
+        self._have += count
+        if self._have == self._length:
+            self._large = None
+            return [frame]
+        if self._have == len(frame):
+            larger = memoryview(bytearray(min(self._length, 2 * len(frame))))
+            larger[: len(frame)] = frame
+            self._large = larger
+        return []
+
+    def _keep(self, start: int) -> None:
+        rest = self._end - start
+        if start and rest:
+            self._buffer[:rest] = bytes(self._buffer[start : self._end])
+        self._end = rest
