@@ -209,6 +209,8 @@ class Service:
             sessions = self._sessions
             try:
                 await self._hold(_ServiceFeed(self), self._blame.avoided(_now()), self._up)
+                # It ends well once the feed is over, and not before: this protocol does not take requests at all.
+                self._finish(BadInput("This protocol does a job once; it is no service: submit it as a job."))
             except MeshError as error:
                 if self._failed(error):
                     continue
