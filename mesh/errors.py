@@ -5,6 +5,7 @@ MeshError
   + IdentityError          a key, certificate or peer id does not fit
   + BadInput               a person handed in a file, tensor or option that cannot be used
   + StoreError             the device's own store cannot keep or find a blob
+  + NoNode                 no node answers on this device
   + Misuse                 our own code broke a contract: a bug here, never the peer's
   + WireError              bytes that are no frame
     - FrameTooLarge
@@ -35,6 +36,7 @@ __all__ = [
     "IdentityError",
     "MeshError",
     "Misuse",
+    "NoNode",
     "NoPlan",
     "PeerDeclined",
     "PeerError",
@@ -70,6 +72,12 @@ class BadInput(MeshError):
 
 class StoreError(MeshError):
     """The device's own store cannot keep, find or vouch for a blob."""
+
+
+class NoNode(MeshError):
+    """No node of this device answers a program that wants to use it, or it went away meanwhile."""
+
+    retry = True
 
 
 class Misuse(MeshError):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal, cast
 
 import msgspec
+
+from mesh.errors import BadInput
 
 __all__ = ["DType", "ITEM_BYTES", "MAX_RANK", "Tensor", "Tensors", "nbytes"]
 
@@ -19,6 +21,12 @@ ITEM_BYTES: Mapping[str, int] = {
     "float16": 2, "float32": 4, "float64": 8,
 }  # fmt: skip
 """Bytes per item of each dtype that may travel."""
+
+_CODES = {
+    "bool": "|b1", "uint8": "|u1", "int8": "|i1", "uint16": "<u2", "int16": "<i2", "uint32": "<u4", "int32": "<i4",
+    "uint64": "<u8", "int64": "<i8", "float16": "<f2", "float32": "<f4", "float64": "<f8",
+}  # fmt: skip
+_NAMES = {code: name for name, code in _CODES.items()}
 
 MAX_RANK = 16
 """Most dimensions a tensor may have."""
@@ -46,6 +54,34 @@ class Tensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         expected = math.prod(self.shape) * ITEM_BYTES[self.dtype]
         if self.data.nbytes != expected:
             raise ValueError(f"{self.dtype}{list(self.shape)} takes {expected} bytes, not {self.data.nbytes}")
+
+    @classmethod
+    def of(cls, array: object) -> Tensor:
+        """An array of any library that describes its arrays as numpy does, or a tensor, which is returned as it is.
+
+        Refers to the array's own memory where that is contiguous.
+
+        Raises:
+            BadInput: it is no array, or its items do not travel.
+        """
+        if isinstance(array, Tensor):
+            return array
+        described = getattr(array, "__array_interface__", None)
+        if not isinstance(described, dict):
+            raise BadInput(f"A {type(array).__name__} is no array: give a numpy array or a mesh.Tensor.")
+        name = _NAMES.get(described["typestr"])
+        if name is None:
+            raise BadInput(f"Items of {described['typestr']!r} do not travel: convert them to {', '.join(_CODES)}.")
+        held: Any = array
+        view = memoryview(held)
+        if not (view.c_contiguous and view.nbytes):  # an empty view cannot be cast
+            view = memoryview(held.tobytes())
+        return cls(cast(DType, name), tuple(described["shape"]), view.cast("B"))
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        """Makes `numpy.asarray(tensor)` an array that refers to the tensor's memory."""
+        return {"version": 3, "shape": self.shape, "typestr": _CODES[self.dtype], "data": self.data}
 
 
 Tensors = dict[str, Tensor]

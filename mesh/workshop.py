@@ -1,0 +1,85 @@
+"""A workshop: turns a person's files into models, a model's inputs and outputs, for one kind of model.
+
+The mesh knows no file formats. Whoever brings a protocol brings a workshop with it, under the entry point group
+`mesh.workshops`; it works in the process of the person who asked, never in the node's.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from mesh.store.catalogue import Manifest
+from mesh.tensors import Tensors
+
+__all__ = ["Option", "Prepared", "Workshop"]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """Something that a person may say of a model when adding it.
+
+    Attributes:
+        name: as on the command line, without dashes.
+        takes: what may be said, in words.
+        purpose: one sentence.
+    """
+
+    name: str
+    takes: str
+    purpose: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A model that is ready to be kept.
+
+    Attributes:
+        blobs: the bytes of each blob that the manifest lists, by digest.
+    """
+
+    manifest: Manifest
+    blobs: Mapping[str, bytes]
+
+
+class Workshop(ABC):
+    """What can be done with files of one kind of model. Every method blocks, some of them for seconds.
+
+    Attributes:
+        suffixes: of model files that it prepares, such as ".onnx".
+        reads: of files that hold inputs.
+        writes: of files that answers can be written to.
+        options: what `prepare` takes.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]]
+    reads: ClassVar[tuple[str, ...]]
+    writes: ClassVar[tuple[str, ...]]
+    options: ClassVar[tuple[Option, ...]] = ()
+
+    @abstractmethod
+    def prepare(self, source: Path, *, name: str, options: Mapping[str, str]) -> Prepared:
+        """Make a model file ready for the mesh.
+
+        Raises:
+            BadInput: it is none, or cannot be run in parts, or an option cannot be; says what would do.
+        """
+
+    @abstractmethod
+    def read(self, source: Path, manifest: Manifest) -> Iterator[Tensors]:
+        """The model's inputs in a file, one after the other; nothing is read ahead.
+
+        Raises:
+            BadInput: the file cannot be read, or does not fit the model.
+        """
+
+    @abstractmethod
+    def write(self, target: Path, answers: Iterable[Tensors]) -> int:
+        """Write answers to a file as they come, and say how many there were. The file is there whole or not at all.
+
+        Raises:
+            BadInput: the file cannot be written, or is of no kind that is known.
+        """
