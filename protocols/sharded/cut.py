@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
@@ -20,11 +21,12 @@ _CANDIDATES = 600
 def choose(work: Sequence[float], weights: Sequence[int], crossing: Mapping[int, int], most: int = MOST) -> list[int]:
     """The cuts at which a model falls into its segments.
 
-    Minimises, exactly, a sum of prices. A segment costs the square of its share, where 1 is the even share of `most`
-    segments and the share is that of the work or of the weights, whichever is larger. A cut costs half as much as an
-    even segment, and as much again for each time that the median cut's bytes cross it. So an even segment is not cut
-    further, a long one is; a run of nearly free nodes stays with a neighbour; and a cut moves to a place nearby where
-    fewer bytes cross, unless that would make the segments very uneven.
+    Minimises, exactly, a sum of prices. A segment costs s * log2(s) for its share s of the work, and as much for its
+    share of the weights, 1 being the even share of `most` segments. A cut costs (1 + r) / ln 2, r being the bytes that
+    cross it over those that cross the median cut. At such prices an even chain falls into `most` segments; splitting
+    one of them once more would not pay, nor would splitting a hundredth off a large one, so a run of nearly free nodes
+    stays with a neighbour. A cut moves to a place nearby where fewer bytes cross, unless that would make the segments
+    very uneven; and where more than some fifty times the usual crosses, nothing is worth a cut.
 
     Args:
         work: of each node, in any unit.
@@ -38,8 +40,8 @@ def choose(work: Sequence[float], weights: Sequence[int], crossing: Mapping[int,
     done, held = _shares(work), _shares(weights)
     at = np.array([0, *_thinned(crossing, done), len(work)])
     price = _cut_prices(crossing, at)
-    share = most * np.maximum(done[at][None, :] - done[at][:, None], held[at][None, :] - held[at][:, None])
-    step = np.where(at[None, :] > at[:, None], share**2 + price[:, None], np.inf)
+    segment = sum(_segment_prices(most * (shares[at][None, :] - shares[at][:, None])) for shares in (done, held))
+    step = np.where(at[None, :] > at[:, None], segment + price[:, None], np.inf)
     best = step[0]
     tails = [best[-1]]
     came: list[NDArray[np.intp]] = []
@@ -74,7 +76,11 @@ def _thinned(crossing: Mapping[int, int], done: NDArray[np.float64]) -> list[int
     return sorted(best.values())
 
 
+def _segment_prices(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    return shares * np.log2(np.maximum(shares, 1e-300))
+
+
 def _cut_prices(crossing: Mapping[int, int], at: NDArray[np.int_]) -> NDArray[np.float64]:
     """(len(at),) what cutting there costs; nothing at the model's own beginning and end."""
     usual = max(float(np.median(list(crossing.values()))) if crossing else 1.0, 1.0)
-    return np.array([0.0, *(0.5 + 0.5 * crossing[int(cut)] / usual for cut in at[1:-1]), 0.0])
+    return np.array([0.0, *((1 + crossing[int(cut)] / usual) / math.log(2) for cut in at[1:-1]), 0.0])

@@ -32,6 +32,8 @@ Array = NDArray[Any]
 _MOVING = 16
 """Multiply-adds in whose time an element is written. Only cuts are weighed with it; parts are timed."""
 
+_MADE_UP = "; the inputs were made up from the shapes that the model declares: give a sample of real ones"
+
 _ELEMENTS = {
     "tensor(bool)": TensorProto.BOOL,
     "tensor(uint8)": TensorProto.UINT8,
@@ -69,10 +71,12 @@ class Observed:
     Attributes:
         types: of every value that may cross a cut.
         arrays: every such value, inputs and outputs included.
+        seconds: median time of one run of the whole.
     """
 
     types: Types
     arrays: Mapping[str, Array]
+    seconds: float
 
 
 def prepare(source: bytes | Path, sample: Mapping[str, Array] | None = None, *, most: int = MOST) -> Prepared:
@@ -93,32 +97,31 @@ def prepare(source: bytes | Path, sample: Mapping[str, Array] | None = None, *, 
             to do about it.
     """
     graph = Graph(optimise(source_bytes(source)))
-    observed = observe(graph, sample_of(graph.model) if sample is None else sample)
+    observed = observe(graph, sample) if sample is not None else observe(graph, sample_of(graph.model), _MADE_UP)
     sizes = {name: array.nbytes for name, array in observed.arrays.items()}
     counts = _counted(graph, observed)
     cuts = [0, *_chosen(graph, observed, counts, most), len(graph.nodes)]
     values = tuple(dict.fromkeys(name for cut in cuts for name in graph.crossings[cut]))
-    blobs: list[bytes] = []
-    segments: list[SegmentInfo] = []
-    for first, last in pairwise(cuts):
-        blob = pack(graph.carve(first, last, observed.types))
-        segment = SegmentInfo(
+    blobs = [pack(graph.carve(first, last, observed.types)) for first, last in pairwise(cuts)]
+    times = [_proven(blob, observed.arrays) for blob in blobs]
+    share = observed.seconds / sum(times)  # entering a session costs time, which segments that are joined do not spend
+    segments = tuple(
+        SegmentInfo(
             digest=hashlib.sha256(blob).hexdigest(),
             size=len(blob),
             weights=graph.weight_bytes(first, last),
             scratch=graph.scratch(first, last, sizes),
             multiply_adds=sum(counts[first:last]),
-            seconds=_proven(blob, observed.arrays),
+            seconds=seconds * share,
             entering=tuple(values.index(name) for name in graph.crossings[first]),
         )
-        blobs.append(blob)
-        segments.append(segment)
-    declared = {value.name: Port.of(value) for value in (*graph.model.graph.input, *graph.model.graph.output)}
+        for (first, last), blob, seconds in zip(pairwise(cuts), blobs, times, strict=True)
+    )
     info = ModelInfo(
-        inputs=tuple(_described(declared[name]) for name in graph.inputs),
-        outputs=tuple(_described(declared[name]) for name in graph.outputs),
+        inputs=tuple(_described(value) for value in graph.model.graph.input if value.name in graph.inputs),
+        outputs=tuple(_described(value) for value in graph.model.graph.output),
         values=tuple(ValueInfo(name, sizes[name]) for name in values),
-        segments=tuple(segments),
+        segments=segments,
         speed=measure(),
     )
     return Prepared(info, tuple(blobs))
@@ -147,17 +150,21 @@ def sample_of(model: ModelProto) -> dict[str, Array]:
     return feeds
 
 
-def observe(graph: Graph, feeds: Mapping[str, Array]) -> Observed:
-    """Runs the whole model once and looks at every value that might cross a cut.
+def observe(graph: Graph, feeds: Mapping[str, Array], hint: str = "") -> Observed:
+    """Runs the whole model and looks at every value that might cross a cut.
+
+    Args:
+        hint: what to tell whoever gave the feeds if the model does not take them.
 
     Raises:
         BadInput: the model does not take these feeds, or does not give the same answer twice.
     """
     try:
         with load([pack(graph.model)]) as whole:
-            answer = whole.run(feeds)
+            answer, again = whole.run(feeds), whole.run(feeds)
+            seconds = _timed(whole, feeds)
     except BadInput as error:
-        raise BadInput(f"{error}. If the model is sound, give a sample of its inputs") from error
+        raise BadInput(f"{error}{hint}") from error
     names = dict.fromkeys(name for names in graph.crossings for name in names)
     exposed = ModelProto()
     exposed.CopyFrom(graph.model)
@@ -170,11 +177,12 @@ def observe(graph: Graph, feeds: Mapping[str, Array]) -> Observed:
         arrays: dict[str, Array] = dict(zip(kinds, session.run(list(kinds), dict(feeds)), strict=True))
     except FAILURES as error:
         raise BadInput(f"the model cannot be looked into: {' '.join(str(error).split())[:300]}") from error
-    for name, array in answer.items():
-        _compare(name, array, arrays)
+    for name in answer:
+        _compare(name, answer[name], arrays)
+        _compare(name, again[name], arrays)
     types = {value.name: value for value in graph.model.graph.input}
     types |= {name: _type_of(name, _ELEMENTS[kind.type], kind.shape, arrays[name]) for name, kind in kinds.items()}
-    return Observed(types, {**feeds, **arrays})
+    return Observed(types, {**feeds, **arrays}, seconds)
 
 
 def _counted(graph: Graph, observed: Observed) -> list[int]:
@@ -230,5 +238,6 @@ def _compare(name: str, array: Array, seen: Mapping[str, Array]) -> None:
         )
 
 
-def _described(port: Port) -> TensorInfo:
+def _described(value: ValueInfoProto) -> TensorInfo:
+    port = Port.of(value)
     return TensorInfo(port.name, port.dtype, port.shape)

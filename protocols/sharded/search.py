@@ -48,6 +48,7 @@ class Costs:
         compute: (machine, from cut, to cut).
         send: (sender, receiver, cut); `SOURCE` is one of them.
         speeds: as given.
+        left: work that remains, by cut.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Costs:
         self.crossing = crossing
         done = np.array([0.0, *work]).cumsum()
         span = np.maximum(done[None, :] - done[:, None], 0.0)
+        self.left = np.subtract(done[-1], done)
         self.compute: Times = np.full((len(speeds), len(done), len(done)), _NEVER, np.int64)
         for machine, (speed, reach) in enumerate(zip(speeds, fits, strict=True)):
             times = _nanoseconds(span, speed)
@@ -141,6 +143,8 @@ class _Steps(NamedTuple):
     compute: Times
     send: Times
     join: np.ufunc
+    bound: int
+    """Nanoseconds that no step takes longer than."""
 
     def to(self, machine: int, senders: Sequence[int], reached: Sequence[Times]) -> Times:
         """By the cut at which the part ends, the least time over all senders and all cuts at which it may begin."""
@@ -189,7 +193,7 @@ def best(costs: Costs, order: Order, least: int, most: int) -> Best | None:
 
 
 def _bottleneck(costs: Costs, order: Order, parts: tuple[int, int]) -> int:
-    """Of any order, only what is no worse than the fastest-first order is looked at: that spares most states."""
+    """Of any order, only what is no worse than the fastest-first order is looked at: that spares many states."""
     bound = _NEVER
     if order.any_order:
         quick = sorted(order.machines, key=lambda machine: (machine != order.entry, -costs.speeds[machine]))
@@ -201,11 +205,19 @@ def _bottleneck(costs: Costs, order: Order, parts: tuple[int, int]) -> int:
 def _bounded(costs: Costs, bound: int, join: np.ufunc) -> _Steps:
     """Steps that take longer than `bound` are never taken."""
     return _Steps(
-        np.where(costs.compute <= bound, costs.compute, _NEVER), np.where(costs.send <= bound, costs.send, _NEVER), join
+        np.where(costs.compute <= bound, costs.compute, _NEVER),
+        np.where(costs.send <= bound, costs.send, _NEVER),
+        join,
+        bound,
     )
 
 
 def _layers(costs: Costs, order: Order, most: int, steps: _Steps) -> list[Layer]:
+    def capacity(state: State) -> float:
+        """Work that the machines not yet used can do within the bound; more than that may not be left to do."""
+        free = sum(speed for machine, speed in enumerate(costs.speeds) if not state.used >> machine & 1)
+        return free * (steps.bound + 1) / 1e9
+
     layers: list[Layer] = []
     sources = {_START: _beginning(costs)}
     for _ in range(most):
@@ -216,6 +228,7 @@ def _layers(costs: Costs, order: Order, most: int, steps: _Steps) -> list[Layer]
         reached: dict[State, Times] = {}
         for target, befores in came.items():
             times = steps.to(target.last, [state.last for state in befores], [sources[state] for state in befores])
+            times[costs.left > capacity(target)] = _NEVER
             if times.min() < _NEVER:
                 reached[target] = times
         layers.append(Layer(reached, came))
