@@ -1,0 +1,198 @@
+"""Finding neighbours by multicast DNS, and being found.
+
+What the street can hear of us: an id, a port, addresses. No host name, no model, no hardware. What we hear is a hint,
+of a bounded number of peers and addresses; only the TLS handshake with what lives there proves anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import zeroconf
+from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
+
+from mesh.contracts import Address, Discovery, Sighting
+from mesh.discovery.interfaces import Interface, IpAddress, choose, local_interfaces, on_link
+from mesh.errors import ConfigError, IdentityError
+from mesh.ids import PeerId
+
+__all__ = ["MAX_ADDRESSES", "MAX_PEERS", "SERVICE", "MdnsDiscovery"]
+
+SERVICE = "_veilmesh._tcp.local."
+
+MAX_PEERS = 512
+"""Peers remembered at most; more are ignored until some have gone. A stranger can fill this, but not our memory."""
+
+MAX_ADDRESSES = 8
+"""Addresses remembered of each peer, latest heard first. More than one, so that a false claim hides no true one."""
+
+LIFETIME = 1200
+"""Seconds after which a peer that has not been heard of is forgotten."""
+
+_ASKING = 32  # questions for the addresses of single peers that may be open at once
+_CURE = "check that the network carries multicast and others share port 5353, or name the peers in the configuration."
+_log = logging.getLogger(__name__)
+
+
+class MdnsDiscovery(Discovery):
+    """Announces this device as `<peer id>._veilmesh._tcp.local.` and notes who else is.
+
+    Args:
+        interfaces: names or addresses of network interfaces; None takes every one that this device listens on, but not
+            the bridges of containers and virtual machines.
+    """
+
+    def __init__(self, *, interfaces: Sequence[str] | None = None) -> None:
+        self._wanted = interfaces
+        self._heard: dict[PeerId, tuple[Address, ...]] = {}
+        self._asking: set[PeerId] = set()
+        self._full = False
+        self._me: PeerId | None = None
+        self._interfaces: list[Interface] = []
+        self._tasks: asyncio.TaskGroup | None = None
+
+    @asynccontextmanager
+    async def announce(self, me: Sighting) -> AsyncIterator[None]:
+        """As the contract says. Raises ConfigError: multicast cannot be had here, or `me` names no address."""
+        listening = [_literal(address) for address in me.addresses]
+        self._me = me.peer
+        self._interfaces = choose(local_interfaces(), self._wanted, listening)
+        info = _announcement(me, listening, self._interfaces)
+        async with AsyncExitStack() as stack:
+            self._tasks = await stack.enter_async_context(_Tasks())
+            daemon = _daemon(self._interfaces)
+            stack.push_async_callback(daemon.async_close)
+            browser = AsyncServiceBrowser(daemon.zeroconf, SERVICE, handlers=[self._on_change])
+            stack.push_async_callback(browser.async_cancel)
+            try:
+                # Names hold a key's hash, so no other device can have ours: asking around first would cost a second.
+                announced = await daemon.async_register_service(info, cooperating_responders=True)
+            except (OSError, zeroconf.Error) as error:
+                raise ConfigError(f"cannot announce this device by mDNS ({error}): {_CURE}") from error
+            self._tasks.create_task(_until(announced))
+            yield  # closing the daemon says goodbye
+
+    def sightings(self) -> Sequence[Sighting]:
+        return [Sighting(peer, addresses) for peer, addresses in sorted(self._heard.items())]
+
+    def _on_change(
+        self,
+        zeroconf: zeroconf.Zeroconf,  # zeroconf names its arguments when it calls
+        service_type: str,
+        name: str,
+        state_change: zeroconf.ServiceStateChange,
+    ) -> None:
+        peer = _peer(name)
+        if peer is None or peer == self._me:
+            return
+        if state_change.name == "Removed":
+            self._heard.pop(peer, None)
+            self._full = False
+        elif peer in self._heard or self._has_room():
+            self._look_up(peer, AsyncServiceInfo(service_type, name), zeroconf)
+
+    def _has_room(self) -> bool:
+        if len(self._heard) + len(self._asking) < MAX_PEERS:
+            return True
+        if not self._full:
+            self._full = True
+            _log.warning("more than %d devices announce themselves; the rest are ignored", MAX_PEERS)
+        return False
+
+    def _look_up(self, peer: PeerId, info: AsyncServiceInfo, daemon: zeroconf.Zeroconf) -> None:
+        if info.load_from_cache(daemon):
+            self._note(peer, info)
+        elif self._tasks is not None and peer not in self._asking and len(self._asking) < _ASKING:
+            self._asking.add(peer)
+            self._tasks.create_task(self._ask(peer, info, daemon))
+
+    async def _ask(self, peer: PeerId, info: AsyncServiceInfo, daemon: zeroconf.Zeroconf) -> None:
+        try:
+            if await info.async_request(daemon, timeout=3000):
+                self._note(peer, info)
+        except (OSError, zeroconf.Error) as error:
+            _log.info("asking where %s lives failed: %s", peer.short, error)
+        finally:
+            self._asking.discard(peer)
+
+    def _note(self, peer: PeerId, info: AsyncServiceInfo) -> None:
+        claimed = [ipaddress.ip_address(packed) for packed in info.addresses_by_version(zeroconf.IPVersion.All)]
+        port = info.port or 0
+        new = [Address(str(ip), port) for ip in claimed[:MAX_ADDRESSES] if port and on_link(ip, self._interfaces)]
+        if new:
+            old = self._heard.get(peer, ())
+            self._heard[peer] = tuple(dict.fromkeys([*new, *old]))[:MAX_ADDRESSES]
+
+
+class _Tasks:
+    """A task group that is cancelled on leaving, and lets the body's own error through as it is."""
+
+    def __init__(self) -> None:
+        self._group = asyncio.TaskGroup()
+
+    async def __aenter__(self) -> asyncio.TaskGroup:
+        return await self._group.__aenter__()
+
+    async def __aexit__(self, kind: object, error: object, trace: object) -> None:
+        try:
+            await self._group.__aexit__(_Done, _Done(), None)
+        except* _Done:
+            pass
+
+
+class _Done(Exception):
+    """The body of a task group has ended; its tasks are to be cancelled."""
+
+
+def _daemon(interfaces: Sequence[Interface]) -> AsyncZeroconf:
+    speaking = [str(_best(interface)) for interface in interfaces]
+    versions = {ipaddress.ip_address(text).version for text in speaking}
+    version = zeroconf.IPVersion.V4Only if versions == {4} else zeroconf.IPVersion.All
+    try:
+        return AsyncZeroconf(interfaces=speaking, ip_version=version)
+    except (OSError, zeroconf.Error, RuntimeError) as error:
+        raise ConfigError(f"cannot listen for mDNS on {', '.join(speaking)} ({error}): {_CURE}") from error
+
+
+def _best(interface: Interface) -> IpAddress:
+    return min(interface.ips, key=lambda ip: ip.version)
+
+
+def _announcement(me: Sighting, listening: Sequence[IpAddress], interfaces: Sequence[Interface]) -> AsyncServiceInfo:
+    port = me.addresses[0].port
+    if any(address.port != port for address in me.addresses):
+        _log.warning("mDNS tells of one port only: of %s, the first", ", ".join(map(str, me.addresses)))
+    here = [ip for ip, address in zip(listening, me.addresses, strict=True) if address.port == port]
+    if any(ip.is_unspecified for ip in here):
+        here = [ip for interface in interfaces for ip in interface.ips]
+    return AsyncServiceInfo(
+        SERVICE,
+        f"{me.peer}.{SERVICE}",
+        port=port,
+        addresses=[ip.packed for ip in here],
+        server=f"{me.peer}.local.",
+        properties=b"\x00",  # an empty TXT record, as RFC 6763 spells it
+        other_ttl=LIFETIME,
+    )
+
+
+async def _until(done: Awaitable[object]) -> None:
+    await done
+
+
+def _literal(address: Address) -> IpAddress:
+    try:
+        return ipaddress.ip_address(address.host)
+    except ValueError:
+        raise ConfigError(f"mDNS announces addresses, and {address.host!r} is a name: listen at an address.") from None
+
+
+def _peer(name: str) -> PeerId | None:
+    try:
+        return PeerId.parse(name.removesuffix(f".{SERVICE}"))
+    except IdentityError:
+        return None
