@@ -12,6 +12,7 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -22,7 +23,7 @@ from .coco import COCO
 from .grid import LABELS, STRIDE, read_grid
 from .view import HEIGHT, WIDTH
 
-__all__ = ["DEFAULT_MODEL", "Detector", "Port", "ports", "recognise"]
+__all__ = ["DEFAULT_MODEL", "Detector", "Port", "ports", "recognise", "recognised_file"]
 
 DEFAULT_MODEL = Path(__file__).with_name("detector.onnx")
 """The junction's own detector."""
@@ -70,13 +71,22 @@ def ports(model: Path) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
         BadInput: it is missing or no ONNX model.
     """
     try:
-        graph = onnx.load(str(model), load_external_data=False).graph
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
-        raise BadInput(f"{model} cannot be read: {error}. Give the path of an .onnx file") from error
-    except Exception as error:
-        raise BadInput(str(error)) from error
+        graph = onnx.ModelProto.FromString(model.read_bytes()).graph
+    except OSError as error:
+        raise BadInput(f"{model} cannot be read ({error.strerror}): give the path of an .onnx file") from error
+    except DecodeError as error:
+        raise BadInput(f"{model} is no ONNX model: give the path of an .onnx file") from error
     weights = {tensor.name for tensor in graph.initializer}
     return tuple(_port(value) for value in graph.input if value.name not in weights), tuple(map(_port, graph.output))
+
+
+def recognised_file(model: Path) -> Detector:
+    """The detector that an ONNX file is.
+
+    Raises:
+        BadInput: it is missing, no ONNX model, or no detector that is known.
+    """
+    return recognise(*ports(model))
 
 
 def recognise(inputs: Sequence[Port], outputs: Sequence[Port]) -> Detector:

@@ -8,24 +8,22 @@ import numpy as np
 import onnxruntime
 
 from .dataset import EXAMINED, Recipe, rendered
-from .grid import read_grid
+from .detectors import JunctionDetector
 from .score import Score
 
-__all__ = ["LIMIT", "THRESHOLD", "examined"]
-
-THRESHOLD = 0.4
-LIMIT = 0.6
+__all__ = ["examined"]
 
 
-def examined(model: Path, recipe: Recipe = EXAMINED, threshold: float = THRESHOLD) -> dict[str, object]:
+def examined(model: Path, detector: JunctionDetector, recipe: Recipe = EXAMINED) -> dict[str, object]:
     """Precision and recall at an overlap of 0.5, per label and in all, with the counts behind them."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
     score = Score()
     for frame in rendered(recipe):
-        (grid,) = session.run(None, {"frames": frame.image[None]})
-        score.add(read_grid(np.asarray(grid)[0], threshold, LIMIT), frame.truth, frame.unclear)
+        (grid,) = session.run([detector.output], detector.prepare(frame.image))
+        boxes = detector.decode({detector.output: np.asarray(grid)}, *frame.image.shape[:2])
+        score.add(boxes, frame.truth, frame.unclear)
     tallies = {**score.labels, "all": score.total}
     return {
         "overlap": 0.5,

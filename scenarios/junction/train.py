@@ -20,9 +20,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from . import examine
 from .boxes import Box
 from .dataset import TAUGHT, rendered
+from .detectors import JunctionDetector
+from .examine import examined
 from .grid import LABELS, STRIDE, write_grid
 from .network import Network
 from .view import HEIGHT, WIDTH
@@ -58,7 +59,7 @@ def main(steps: int, rate: float, threads: int, scenes: int, minutes: float, wor
     network = Network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     done = _learn(network, (images, boxes), steps, rate, minutes * 60, work / "checkpoint.pt")
     _export(network, out)
-    report = examine.examined(out)
+    report = examined(out, JunctionDetector())
     recipe = {"taught": asdict(TAUGHT) | {"seeds": scenes}, "steps": done, "batch": BATCH, "rate": rate}
     describe(out, report, recipe)
     click.echo(json.dumps(report, indent=2))
@@ -81,8 +82,8 @@ def describe(model: Path, report: dict[str, object], recipe: dict[str, object]) 
             "stride": STRIDE,
         },
         "labels": list(LABELS),
-        "threshold": examine.THRESHOLD,
-        "overlap_limit": examine.LIMIT,
+        "threshold": JunctionDetector().threshold,
+        "overlap_limit": JunctionDetector().limit,
         "training": recipe,
         "examined": report,
     }
