@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 
 import onnx
 from google.protobuf.message import DecodeError, EncodeError  # type: ignore[import-untyped]
@@ -56,11 +56,12 @@ def pack(model: ModelProto) -> bytes:
         raise BadInput(f"the model is larger than the {LARGEST:,} bytes of an ONNX file") from error
 
 
-def join(models: Sequence[ModelProto], keep: Collection[str] | None = None) -> ModelProto:
+def join(models: Iterable[ModelProto], keep: Collection[str] | None = None) -> ModelProto:
     """Consecutive pieces of one model as one model; the same pieces always give the same bytes.
 
     Args:
-        models: at least one, in the order of the graph. Weights that several of them carry are kept once.
+        models: at least one, in the order of the graph, looked at one after the other. Weights that several of them
+            carry are kept once.
         keep: values that are wanted afterwards; outputs of the pieces that are not among them stay inside.
             None keeps them all.
 
@@ -71,7 +72,7 @@ def join(models: Sequence[ModelProto], keep: Collection[str] | None = None) -> M
         BadInput: they are not pieces of one model: a value is made twice, read before it is made, or a weight, a
             type or an operator set differs from piece to piece.
     """
-    joined = ModelProto(ir_version=max(model.ir_version for model in models))
+    joined = ModelProto()
     joined.graph.name = "part"
     versions: dict[str, int] = {}
     inputs: dict[str, bytes] = {}
@@ -79,6 +80,7 @@ def join(models: Sequence[ModelProto], keep: Collection[str] | None = None) -> M
     weights: dict[str, bytes] = {}
     made: set[str] = set()
     for model in models:
+        joined.ir_version = max(joined.ir_version, model.ir_version)
         for opset in model.opset_import:
             if versions.setdefault(opset.domain, opset.version) != opset.version:
                 raise BadInput(f"these pieces are of different models: operator set {opset.domain!r} has two versions")

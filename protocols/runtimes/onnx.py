@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import math
 import statistics
+import tempfile
 import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -118,16 +120,16 @@ def load(
     Raises:
         BadInput: the bytes are not pieces of one model that ONNX Runtime can run.
     """
-    model = join([parse(blob) for blob in blobs], keep)
-    inputs, outputs = _ports(model)
-    if not outputs:
-        raise BadInput("this part of the model makes nothing that is wanted; it needs no device")
-    try:
-        session = onnxruntime.InferenceSession(
-            pack(model), options(threads), providers=list(providers), enable_fallback=0
-        )
-    except FAILURES as error:
-        raise BadInput(f"ONNX Runtime cannot load this model: {_reason(error)}") from error
+    with tempfile.TemporaryDirectory(prefix="veilmesh-") as folder:
+        # By way of a file: given bytes, ONNX Runtime would keep them beside the weights that it reads from them.
+        path = Path(folder, "part.onnx")
+        inputs, outputs = _write(path, blobs, keep)
+        try:
+            session = onnxruntime.InferenceSession(
+                str(path), options(threads), providers=list(providers), enable_fallback=0
+            )
+        except FAILURES as error:
+            raise BadInput(f"ONNX Runtime cannot load this model: {_reason(error)}") from error
     return Part(session, inputs, outputs)
 
 
@@ -248,10 +250,18 @@ def measure(threads: int = 1, *, seconds: float = 0.08) -> float:
     return math.prod(planes) * channels * 9 / statistics.median(times)
 
 
-def _ports(model: onnx.ModelProto) -> tuple[dict[str, Port], dict[str, Port]]:
+Ports = dict[str, Port]
+
+
+def _write(path: Path, blobs: Sequence[bytes], keep: Collection[str] | None) -> tuple[Ports, Ports]:
+    """Joins the pieces in a file, and gives the inputs and outputs of what they make together."""
+    model = join(map(parse, blobs), keep)
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [Port.of(value) for value in model.graph.input if value.name not in weights]
     outputs = [Port.of(value) for value in model.graph.output]
+    if not outputs:
+        raise BadInput("this part of the model makes nothing that is wanted; it needs no device")
+    path.write_bytes(pack(model))
     return {port.name: port for port in inputs}, {port.name: port for port in outputs}
 
 

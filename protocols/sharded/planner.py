@@ -97,10 +97,11 @@ def pieces_of(model: ModelInfo) -> tuple[Piece, ...]:
     """A prepared model's segments for `lay_out`.
 
     Work is the time measured by the device that prepared it, expressed in the multiply-adds that it could have done
-    meanwhile in the benchmark that also gives `Machine.speed`.
+    meanwhile in the benchmark that also gives `Machine.speed`. Weights count twice, for ONNX Runtime holds them twice
+    while it loads a part; a session takes some 15 MB besides, which is for a device not to offer.
     """
     return tuple(
-        Piece(segment.seconds * model.speed, segment.weights, segment.scratch, model.crossing_bytes(cut))
+        Piece(segment.seconds * model.speed, 2 * segment.weights, segment.scratch, model.crossing_bytes(cut))
         for cut, segment in enumerate(model.segments)
     )
 
