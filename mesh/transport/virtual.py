@@ -276,4 +276,6 @@ async def _accepted(host: _Host, session: SessionId, channel: Channel) -> None:
 
 def _owner(to: Sighting) -> PeerId:
     """Who really lives where a sighting points. In this network, a host's name is its id."""
+    if not to.addresses:
+        raise PeerUnreachable(to.peer, "It is not known where it lives.")
     return PeerId(to.addresses[0].host)
