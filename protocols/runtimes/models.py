@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError, EncodeError  # type: ignore[import-untyped]
@@ -11,13 +12,15 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from mesh.errors import BadInput
 
-__all__ = ["DOMAINS", "LARGEST", "join", "pack", "parse", "reads"]
+__all__ = ["DOMAINS", "LARGEST", "join", "pack", "parse", "reads", "write"]
 
 DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
 """Operator sets that may be run: the standard ones, and the one that ONNX Runtime's own optimiser writes."""
 
 LARGEST = 2**31 - 1
 """Bytes of the largest model: protocol buffers end there."""
+
+_TOO_LARGE = f"the model is larger than the {LARGEST:,} bytes of an ONNX file; quantise it first"
 
 
 def parse(blob: bytes) -> ModelProto:
@@ -53,7 +56,25 @@ def pack(model: ModelProto) -> bytes:
     try:
         return bytes(model.SerializeToString(deterministic=True))
     except (EncodeError, ValueError) as error:
-        raise BadInput(f"the model is larger than the {LARGEST:,} bytes of an ONNX file") from error
+        raise BadInput(_TOO_LARGE) from error
+
+
+def write(model: ModelProto, path: Path) -> None:
+    """Moves the model into a file: weight by weight, so that it is never held twice. It has no weights afterwards.
+
+    Messages of one type that follow each other are one message, by the rules of protocol buffers: repeated fields,
+    such as a graph's weights, are appended.
+
+    Raises:
+        BadInput: it is larger than protocol buffers allow.
+    """
+    with path.open("wb") as file:
+        for tensor in model.graph.initializer:
+            file.write(pack(ModelProto(graph=GraphProto(initializer=[tensor]))))
+        del model.graph.initializer[:]
+        file.write(pack(model))
+        if file.tell() > LARGEST:
+            raise BadInput(_TOO_LARGE)
 
 
 def join(models: Iterable[ModelProto], keep: Collection[str] | None = None) -> ModelProto:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from mesh.errors import BadInput
-from protocols.runtimes.models import join, pack, parse
+from protocols.runtimes.models import join, pack, parse, write
 
 __all__ = ["CPU", "DTYPES", "FAILURES", "Part", "Port", "load", "measure", "options"]
 
@@ -261,7 +261,7 @@ def _write(path: Path, blobs: Sequence[bytes], keep: Collection[str] | None) -> 
     outputs = [Port.of(value) for value in model.graph.output]
     if not outputs:
         raise BadInput("this part of the model makes nothing that is wanted; it needs no device")
-    path.write_bytes(pack(model))
+    write(model, path)
     return {port.name: port for port in inputs}, {port.name: port for port in outputs}
 
 
