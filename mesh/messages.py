@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
-from mesh.errors import BadFrame, IdentityError, Misuse
+from mesh.errors import BadFrame, BadInput, IdentityError, Misuse
 from mesh.ids import PeerId
 
 __all__ = ["Message", "canonical", "from_canonical", "message", "pack", "unpack"]
@@ -70,7 +70,7 @@ def pack(value: Message) -> bytes:
         raise Misuse(f"{type(value).__name__} is no message and may not leave this device")
     try:
         return msgspec.msgpack.encode(value, enc_hook=_plain)
-    except (TypeError, OverflowError) as error:
+    except (TypeError, OverflowError, BufferError, UnicodeEncodeError) as error:
         raise Misuse(f"{value.kind} holds what may not leave this device: {error}") from error
 
 
@@ -82,7 +82,7 @@ def unpack(cls: type[M], data: bytes | memoryview) -> M:
     """
     try:
         return msgspec.msgpack.decode(data, type=cls, dec_hook=_typed)
-    except (msgspec.DecodeError, RecursionError, IdentityError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, RecursionError, IdentityError, BadInput, UnicodeDecodeError) as error:
         raise BadFrame(f"{cls.kind}: {error}") from error
 
 
@@ -94,7 +94,7 @@ def canonical(value: object) -> bytes:
     """
     try:
         return msgspec.json.encode(value, enc_hook=_plain, order="deterministic")
-    except (TypeError, OverflowError) as error:
+    except (TypeError, OverflowError, UnicodeEncodeError) as error:
         raise Misuse(f"{type(value).__name__} cannot be written down: {error}") from error
 
 
@@ -106,9 +106,13 @@ def from_canonical(cls: type[T], data: bytes) -> T:
     """
     try:
         value = msgspec.json.decode(data, type=cls, dec_hook=_typed)
-    except (msgspec.DecodeError, RecursionError, IdentityError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, RecursionError, IdentityError, BadInput, UnicodeDecodeError) as error:
         raise BadFrame(f"{getattr(cls, '__name__', cls)}: {error}") from error
-    if canonical(value) != data:
+    try:
+        plain = canonical(value) == data
+    except Misuse as error:  # such as a number that fits no field of ours
+        raise BadFrame(f"{getattr(cls, '__name__', cls)}: {error}") from error
+    if not plain:
         raise BadFrame(f"{getattr(cls, '__name__', cls)}: not in canonical form, or with unknown fields")
     return value
 

@@ -10,7 +10,7 @@ import msgspec
 
 from mesh.errors import BadInput
 
-__all__ = ["DType", "ITEM_BYTES", "MAX_RANK", "Tensor", "Tensors", "nbytes"]
+__all__ = ["DType", "ITEM_BYTES", "MAX_ITEMS", "MAX_RANK", "Tensor", "Tensors", "nbytes"]
 
 DType = Literal[
     "bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float16", "float32", "float64"
@@ -31,6 +31,9 @@ _NAMES = {code: name for name, code in _CODES.items()}
 MAX_RANK = 16
 """Most dimensions a tensor may have."""
 
+MAX_ITEMS = 2**40
+"""Most items a tensor may have, dimensions of zero taken for one."""
+
 
 class Tensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An array on its way between devices.
@@ -49,7 +52,12 @@ class Tensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data: memoryview
 
     def __post_init__(self) -> None:
-        if len(self.shape) > MAX_RANK or any(not 0 <= n < 2**40 for n in self.shape):
+        # An empty tensor costs nothing to send whatever its other dimensions claim: they are bounded all the same.
+        if (
+            len(self.shape) > MAX_RANK
+            or any(n < 0 for n in self.shape)
+            or math.prod(n or 1 for n in self.shape) > MAX_ITEMS
+        ):
             raise ValueError(f"no tensor has the shape {self.shape[: MAX_RANK + 1]}")
         expected = math.prod(self.shape) * ITEM_BYTES[self.dtype]
         if self.data.nbytes != expected:

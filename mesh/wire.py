@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from mesh.errors import BadFrame, FrameTooLarge
+from mesh.errors import BadFrame, FrameTooLarge, Misuse
 
 __all__ = ["FRAME_LIMIT", "Frame", "Limits", "decode", "encode"]
 
@@ -61,8 +61,14 @@ class _Header(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_field
 
 
 def encode(frame: Frame) -> bytes:
-    """The frame as bytes."""
+    """The frame as bytes.
+
+    Raises:
+        Misuse: its scope is one that no receiver would take.
+    """
     header = msgspec.msgpack.encode(_Header(frame.scope, frame.kind))
+    if len(frame.scope) > _MAX_SCOPE or len(header) >= 2**16:
+        raise Misuse(f"a scope of {len(frame.scope)} parts in a header of {len(header)} bytes; {_MAX_SCOPE} are taken")
     return b"".join((_HEAD.pack(MAGIC, VERSION, len(header)), header, frame.body))
 
 
