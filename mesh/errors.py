@@ -48,7 +48,10 @@ __all__ = [
     "StoreError",
     "WireError",
     "first_error",
+    "one_line",
 ]
+
+_SENTENCE = 400  # characters: what a peer writes ends up in logs, on screens and in what we tell others
 
 
 class MeshError(Exception):
@@ -101,13 +104,16 @@ class PeerError(MeshError):
 
     Attributes:
         peer: its id.
-        reason: a sentence for a person.
+        reason: a sentence for a person, made safe to show.
+        witness: whose word we have for it, where we did not see it ourselves; "" where we did.
     """
 
-    def __init__(self, peer: str, reason: str) -> None:
+    def __init__(self, peer: str, reason: str, *, witness: str = "") -> None:
+        reason = one_line(reason)
         super().__init__(f"{peer[:7]}: {reason}")
         self.peer = peer
         self.reason = reason
+        self.witness = witness
 
 
 class PeerUnreachable(PeerError):
@@ -162,6 +168,12 @@ class Busy(SessionError):
     def __init__(self, reason: str, after: float) -> None:
         super().__init__(reason)
         self.after = after
+
+
+def one_line(text: str) -> str:
+    """What somebody else wrote, safe to show: one line of printable characters, cut off where it grows long."""
+    cut = text if len(text) <= _SENTENCE else f"{text[:_SENTENCE]}…"
+    return cut if cut.isprintable() else "".join(sign if sign.isprintable() else " " for sign in cut)
 
 
 def first_error(group: BaseExceptionGroup[BaseException]) -> MeshError:

@@ -12,15 +12,18 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from mesh.contracts import Channel
-from mesh.errors import BadFrame, Misuse, PeerLost, PeerMisbehaved, QuorumLost, first_error
+from mesh.errors import BadFrame, FrameTooLarge, Misuse, PeerLost, PeerMisbehaved, QuorumLost, first_error
 from mesh.ids import PeerId, Rank
 from mesh.inbox import Inbox
 from mesh.messages import Message, pack, unpack
 from mesh.wire import FRAME_LIMIT, Frame
 
-__all__ = ["Group", "open_group"]
+__all__ = ["BODY_LIMIT", "Group", "open_group"]
 
 M = TypeVar("M", bound=Message)
+
+BODY_LIMIT = FRAME_LIMIT - 2**17
+"""Bytes of one message at most: a frame, less what its header can take."""
 
 
 class Group:
@@ -77,13 +80,16 @@ class Group:
 
         Raises:
             PeerLost: it is gone.
-            Misuse: `message` is none of this protocol's words, or `to` is ourselves.
+            FrameTooLarge: no receiver would take that much at once.
+            Misuse: `message` is none of this protocol's words, or `to` is no other rank.
         """
-        if to == self.rank:
-            raise Misuse("a rank does not send to itself")
+        self._expect_other(to)
         if message.kind not in self._inbox.kinds:
             raise Misuse(f"{message.kind!r} is not in this protocol's vocabulary")
-        await self._channels[to].send(Frame(self.scope, message.kind, pack(message)))
+        body = pack(message)
+        if len(body) > BODY_LIMIT:  # sent nevertheless, it would be held against us
+            raise FrameTooLarge(f"{message.kind!r} takes {len(body)} bytes; one message may take {BODY_LIMIT}.")
+        await self._channels[to].send(Frame(self.scope, message.kind, body))
 
     async def receive(self, sender: Rank, kind: type[M]) -> M:
         """The next `kind` that `sender` sent in this scope, whenever it came. Cancelled, it loses nothing.
@@ -91,7 +97,9 @@ class Group:
         Raises:
             PeerLost: it is gone and sent no more of these.
             PeerMisbehaved: what it sent does not fit `kind`.
+            Misuse: `kind` is none of this protocol's words, or `sender` is no other rank.
         """
+        self._expect_other(sender)
         frame = await self._inbox.take((sender, self.scope, kind.kind))
         try:
             return unpack(kind, frame.body)
@@ -134,6 +142,10 @@ class Group:
             raise QuorumLost(f"{len(got)} of {kind.kind!r} came, {quorum} are needed.")
         return dict(sorted(got.items()))
 
+    def _expect_other(self, rank: Rank) -> None:
+        if rank == self.rank or not 0 <= rank < self.size:
+            raise Misuse(f"rank {rank} is no other member of a group of {self.size}, seen from rank {self.rank}")
+
 
 @asynccontextmanager
 async def open_group(
@@ -147,10 +159,10 @@ async def open_group(
     """Read the channels of one session for as long as the context is open. Leaves them open; their owner closes them.
 
     Args:
-        vocabulary: the words that may be said here. Any other breaks its sender's channel.
+        vocabulary: the words that may be said here. Whoever says another is heard no more.
         budget: bytes that one peer may have lying unread.
     """
-    inbox = Inbox(roster, frozenset(word.kind for word in vocabulary), budget)
+    inbox = Inbox(roster, rank, kinds=frozenset(word.kind for word in vocabulary), budget=budget)
     async with asyncio.TaskGroup() as readers:
         tasks = [readers.create_task(inbox.fill(rank, channel)) for rank, channel in channels.items()]
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Sequence
-from contextlib import suppress
 
 from mesh.contracts import Channel
 from mesh.errors import MeshError, Misuse, PeerLost, PeerMisbehaved, WireError
@@ -16,7 +15,7 @@ from mesh.wire import Frame
 __all__ = ["End", "Inbox"]
 
 _Key = tuple[Rank, tuple[str, ...], str]
-_FRAME_COST = 256  # what a waiting frame takes besides its body: an endless run of empty ones is no free ride
+_FRAME_COST = 1024  # what a waiting frame takes besides its text and body: empty ones are no free ride
 
 
 @message("mesh.end", reveals="why this device left the session, and whom it lost")
@@ -25,7 +24,7 @@ class End(Message, frozen=True):
 
     Attributes:
         reason: a sentence for a person.
-        culprit: the peer whose loss or fault made us leave; "" if it was our own doing.
+        culprit: the peer whose loss or fault made this device leave; "" if it was its own doing.
     """
 
     reason: str
@@ -35,17 +34,21 @@ class End(Message, frozen=True):
 class Inbox:
     """Frames by (sender, scope, kind), within a budget of bytes per sender.
 
+    Args:
+        rank: our own place in the roster.
+
     Attributes:
         kinds: the words that may be said here.
     """
 
-    def __init__(self, roster: Sequence[PeerId], kinds: frozenset[str], budget: int) -> None:
+    def __init__(self, roster: Sequence[PeerId], rank: Rank, *, kinds: frozenset[str], budget: int) -> None:
         self.kinds = kinds
         self._roster = roster
+        self._me = roster[rank]
         self._budget = budget
         self._held: dict[Rank, int] = defaultdict(int)
-        self._ready: dict[_Key, deque[Frame]] = defaultdict(deque)
-        self._waiting: dict[_Key, deque[asyncio.Future[Frame]]] = defaultdict(deque)
+        self._ready: dict[_Key, deque[Frame]] = {}
+        self._waiting: dict[_Key, deque[asyncio.Future[Frame]]] = {}
         self._gone: dict[Rank, MeshError] = {}
 
     async def fill(self, sender: Rank, channel: Channel) -> None:
@@ -68,10 +71,10 @@ class Inbox:
         sender, _, kind = key
         if kind not in self.kinds:
             raise Misuse(f"{kind!r} is not in this protocol's vocabulary")
-        if self._ready[key]:
-            frame = self._ready[key].popleft()
+        if ready := self._ready.get(key):
+            frame = ready.popleft()
             self._held[sender] -= _cost(frame)
-            if not self._ready[key]:
+            if not ready:
                 del self._ready[key]
             return frame
         if sender in self._gone:
@@ -80,18 +83,17 @@ class Inbox:
 
     async def _wait(self, key: _Key) -> Frame:
         future: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
-        self._waiting[key].append(future)
+        waiting = self._waiting.setdefault(key, deque())
+        waiting.append(future)
         try:
             return await future
         except asyncio.CancelledError:
             if future.done() and not future.cancelled() and future.exception() is None:
-                self._ready[key].appendleft(future.result())  # it came just as we were told to stop waiting
-                self._held[key[0]] += _cost(future.result())
+                self._give_back(key, future.result())  # it came just as we were told to stop waiting
             raise
         finally:
-            with suppress(ValueError):
-                self._waiting[key].remove(future)
-            if not self._waiting[key]:
+            waiting.remove(future)
+            if not waiting:
                 del self._waiting[key]
 
     def _put(self, sender: Rank, frame: Frame) -> None:
@@ -100,19 +102,33 @@ class Inbox:
         if frame.kind not in self.kinds:
             raise PeerMisbehaved(self._roster[sender], f"{frame.kind[:80]!r} is no word of this protocol.")
         key = (sender, frame.scope, frame.kind)
-        for future in self._waiting.get(key, ()):
-            if not future.done():
-                future.set_result(frame)
-                return
+        if self._hand_over(key, frame):
+            return
         self._held[sender] += _cost(frame)
         if self._held[sender] > self._budget:
             raise PeerMisbehaved(self._roster[sender], f"It sent more than {self._budget} bytes that nobody asked for.")
-        self._ready[key].append(frame)
+        self._ready.setdefault(key, deque()).append(frame)
+
+    def _hand_over(self, key: _Key, frame: Frame) -> bool:
+        for future in self._waiting.get(key, ()):
+            if not future.done():
+                future.set_result(frame)
+                return True
+        return False
+
+    def _give_back(self, key: _Key, frame: Frame) -> None:
+        # Somebody else may wait for the very same: what came must not lie here while they do.
+        if not self._hand_over(key, frame):
+            self._held[key[0]] += _cost(frame)
+            self._ready.setdefault(key, deque()).appendleft(frame)
 
     def _farewell(self, sender: Rank, end: End) -> PeerLost:
-        # Whoever left because of a third party must not be blamed for it.
-        known = {str(peer): peer for peer in self._roster}
-        return PeerLost(known.get(end.culprit, self._roster[sender]), end.reason)
+        # Whoever left because of a third party must not be blamed for it. We are no third party: a peer that names us,
+        # or a stranger, left on its own account.
+        teller = self._roster[sender]
+        if end.culprit in self._roster and end.culprit not in (teller, self._me):
+            return PeerLost(PeerId(end.culprit), end.reason, witness=teller)
+        return PeerLost(teller, end.reason)
 
     def _lose(self, sender: Rank, error: MeshError) -> None:
         self._gone[sender] = error
@@ -124,4 +140,4 @@ class Inbox:
 
 
 def _cost(frame: Frame) -> int:
-    return _FRAME_COST + len(frame.body)
+    return _FRAME_COST + len(frame.body) + sum(map(len, frame.scope))
