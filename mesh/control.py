@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from mesh.contracts import Sighting, Transport
-from mesh.errors import BadFrame, PeerDeclined, PeerMisbehaved
+from mesh.errors import BadFrame, PeerDeclined, PeerMisbehaved, WireError
 from mesh.messages import Message, canonical, from_canonical, message, pack, unpack
 from mesh.protocol import Plan, Protocol
 from mesh.wire import Frame
@@ -20,6 +20,7 @@ __all__ = [
     "Chunk",
     "Declined",
     "Invite",
+    "MOST_RANKS",
     "Offer",
     "Release",
     "Released",
@@ -35,6 +36,9 @@ __all__ = [
 ]
 
 M = TypeVar("M", bound=Message)
+
+MOST_RANKS = 256
+"""Members of one session at most: each costs every other one a channel."""
 
 
 @message("mesh.ask", reveals="that we look for helpers with this protocol")
@@ -151,7 +155,7 @@ async def ask(transport: Transport, to: Sighting, question: Message, expected: t
             raise PeerDeclined(to.peer, unpack(Declined, reply.body).reason)
         if reply.kind == expected.kind:
             return unpack(expected, reply.body)
-    except BadFrame as error:
+    except WireError as error:
         raise PeerMisbehaved(to.peer, str(error)) from error
     raise PeerMisbehaved(to.peer, f"It answered {reply.kind[:80]!r} to {question.kind!r}.")
 
@@ -177,12 +181,14 @@ def decode_plan(protocol: Protocol[Any, Any, Any], data: bytes) -> Plan[Any, Any
     """The plan back, typed by its protocol.
 
     Raises:
-        BadFrame: it is not one, or not in canonical form, or names a peer twice.
+        BadFrame: it is not one, or not in canonical form, or names a peer twice or too many of them.
     """
     shape = Plan[protocol.spec, protocol.task]  # type: ignore[name-defined]
     plan: Plan[Any, Any] = from_canonical(shape, data)
     if not plan.stages or len(set(plan.roster)) != len(plan.stages):
         raise BadFrame("not a plan: every rank takes one peer, and every peer one rank")
+    if len(plan.stages) > MOST_RANKS:
+        raise BadFrame(f"a plan of {len(plan.stages)} ranks; at most {MOST_RANKS} are taken")
     return plan
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -24,8 +23,8 @@ from mesh.control import (
     plan_digest,
     protocol_of,
 )
-from mesh.errors import MeshError, SessionError
-from mesh.ids import PeerId, Rank, SessionId
+from mesh.errors import MeshError, SessionError, one_line
+from mesh.ids import PeerId, Rank, SessionId, belongs
 from mesh.messages import Message, unpack
 from mesh.protocol import Device, Protocol
 from mesh.seat import Seat
@@ -36,8 +35,6 @@ from mesh.wire import Frame
 __all__ = ["Desk"]
 
 log = logging.getLogger(__name__)
-
-_SESSION = re.compile(r"[0-9a-f]{32}")
 
 
 class Desk:
@@ -83,7 +80,7 @@ class Desk:
                 return Began()
             case Release.kind:
                 release = unpack(Release, question.body)
-                self._seat_of(peer, release.session).end(SessionError(f"Released: {release.reason}"))
+                self._seat_of(peer, release.session).end(SessionError(f"Released: {one_line(release.reason)}"))
                 return Released()
             case Want.kind:
                 return self._serve(unpack(Want, question.body))
@@ -93,8 +90,8 @@ class Desk:
         name = protocol_of(invite.plan)
         if name not in self._protocols:
             return Declined(reason=f"I do not run {name[:80]!r}.")
-        if not _SESSION.fullmatch(invite.session):
-            return Declined(reason="A session is named by 32 hexadecimal digits.")
+        if not belongs(invite.session, peer):
+            return Declined(reason="That session is not yours to name.")
         protocol = self._protocols[name]
         plan = decode_plan(protocol, invite.plan)
         if plan.protocol != name or plan.roster[0] != peer or self._me not in plan.roster:

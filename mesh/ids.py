@@ -9,14 +9,15 @@ from typing import NewType
 
 from mesh.errors import IdentityError
 
-__all__ = ["PeerId", "Rank", "SessionId"]
+__all__ = ["PeerId", "Rank", "SessionId", "belongs", "new_session"]
 
 SessionId = NewType("SessionId", str)
-"""One run of one protocol: 128 random bits in hexadecimal."""
+"""One run of one protocol: 32 hexadecimal digits, the first half of them told by the peer that asked for it."""
 
 Rank = NewType("Rank", int)
 """A peer's place in one group: 0 <= rank < size. Rank 0 asked for the job."""
 
+_SESSION = re.compile(r"[0-9a-f]{32}")
 _FORM = re.compile(r"[a-z2-7]{51}[aq]")  # 256 bits fill 51 characters and one bit of the last
 
 
@@ -57,3 +58,21 @@ class PeerId(str):
 
     def __repr__(self) -> str:
         return f"PeerId({self.short}…)"
+
+
+def new_session(host: PeerId, entropy: bytes) -> SessionId:
+    """The name of a session that `host` asks for.
+
+    Args:
+        entropy: eight random bytes, or the session is mixed up with another one of the same host.
+    """
+    return SessionId(_host_digits(host) + entropy[:8].hex().zfill(16))
+
+
+def belongs(session: str, host: PeerId) -> bool:
+    """Whether `host` may name a session so. Nobody can take a name away from the peer that is about to use it."""
+    return _SESSION.fullmatch(session) is not None and session.startswith(_host_digits(host))
+
+
+def _host_digits(host: PeerId) -> str:
+    return hashlib.sha256(host.encode()).hexdigest()[:16]

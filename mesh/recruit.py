@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ from typing import Any, TypeVar
 
 from mesh.contracts import Discovery, Sighting, Transport
 from mesh.control import Accepted, Ask, Began, Invite, Offer, Release, Released, Start, ask, encode_plan, plan_digest
-from mesh.errors import MeshError, PeerError, PeerMisbehaved, PeerUnreachable
-from mesh.ids import PeerId, SessionId
+from mesh.errors import MeshError, NoPlan, PeerError, PeerMisbehaved, PeerUnreachable, one_line
+from mesh.ids import PeerId, Rank, SessionId, new_session
 from mesh.messages import Message
 from mesh.protocol import Candidate, Plan, Protocol
 
@@ -21,6 +22,9 @@ M = TypeVar("M", bound=Message)
 
 ASKING = 2.0
 """Seconds that a peer has to answer a question. Whoever is slower counts as absent, for this once."""
+
+
+_CRAWL = 1e-3  # multiply-adds per second that nothing is slower than
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +67,13 @@ class Recruiter:
             refused: hears of each no.
 
         Raises:
-            NoPlan: from the protocol's planner.
+            NoPlan: from the protocol's planner, or this device itself does not consent to what it came up with.
         """
         candidates = [myself, *await self.candidates(protocol.name, avoid)]
         while True:
-            plan, session = protocol.plan(spec, candidates), SessionId(secrets.token_hex(16))
+            plan, session = protocol.plan(spec, candidates), new_session(myself.peer, secrets.token_bytes(8))
+            if (reason := protocol.consent(plan, Rank(0))) is not None:
+                raise NoPlan(f"This device does not take part in its own plan: {reason}")
             noes = await self._invite(plan, session)
             if not noes:
                 return session, plan
@@ -80,7 +86,7 @@ class Recruiter:
         """Everyone in sight who would run `protocol`, in order of id."""
         answers = await self.survey(protocol, avoid)
         return [
-            Candidate(answer.sighting.peer, offer.owner, offer.memory, offer.speed)
+            Candidate(answer.sighting.peer, one_line(offer.owner), offer.memory, offer.speed)
             for answer in answers
             if isinstance(offer := answer.offer, Offer) and offer.willing
         ]
@@ -92,6 +98,8 @@ class Recruiter:
         async def hear(sighting: Sighting) -> None:
             began = asyncio.get_running_loop().time()
             offer = await self._put(sighting, Ask(protocol=protocol), Offer)
+            if isinstance(offer, Offer) and not _plausible(offer):
+                offer = PeerMisbehaved(sighting.peer, "It offers what no device has.")
             found.append(Answered(sighting, offer, asyncio.get_running_loop().time() - began))
 
         async with asyncio.TaskGroup() as tasks:
@@ -160,6 +168,11 @@ class Recruiter:
             return PeerUnreachable(to.peer, f"It did not answer within {ASKING:.0f} s.")
         except MeshError as error:
             return error
+
+
+def _plausible(offer: Offer) -> bool:
+    # A planner divides by these numbers and adds them up: it must not meet one that no device can mean.
+    return 0 <= offer.memory < 2**60 and (not offer.willing or (math.isfinite(offer.speed) and offer.speed >= _CRAWL))
 
 
 def _blamed(peer: PeerId, error: MeshError) -> PeerError:

@@ -22,7 +22,7 @@ class Table:
 
     Args:
         find: where a peer was last seen; raises PeerUnreachable.
-        limit: most seats at once.
+        limit: most seats at once. One host has at most half of them, and a quarter is kept for our own jobs.
     """
 
     def __init__(self, transport: Transport, find: Callable[[PeerId], Sighting], limit: int) -> None:
@@ -56,15 +56,14 @@ class Table:
         """Take a seat and hold it until its session ends.
 
         Raises:
-            Busy: every seat is taken.
+            Busy: every seat is taken, or all that its host may have.
             SessionError: this session has a seat here already, or the node is closing.
         """
         if not self._open:
             raise SessionError("This node is closing.")
         if session in self._seats:
             raise SessionError("I have a seat in that session already.")
-        if len(self._seats) >= self._limit:
-            raise Busy(f"All of my {self._limit} seats are taken.", after=FORMING)
+        self._expect_room(plan.roster[0])
         seat = Seat(session, protocol, plan, Surroundings(self._transport, self._find, device))
         self._seats[session] = seat
         self._tasks.create_task(self._occupied(seat))
@@ -79,6 +78,18 @@ class Table:
         seat = self._seats.get(session)
         if seat is not None:
             await seat.join(channel)
+
+    def _expect_room(self, host: PeerId) -> None:
+        hosts = [seat.plan.roster[0] for seat in self._seats.values()]
+        if len(hosts) >= self._limit:
+            raise Busy(f"All of my {self._limit} seats are taken.", after=FORMING)
+        if host == self._transport.peer:
+            return
+        guests = len(hosts) - hosts.count(self._transport.peer)
+        if guests >= self._limit - self._limit // 4:
+            raise Busy(f"All of the {guests} seats that I lend are taken.", after=FORMING)
+        if hosts.count(host) >= max(1, self._limit // 2):
+            raise Busy(f"You have {hosts.count(host)} of my seats already.", after=FORMING)
 
     async def _occupied(self, seat: Seat) -> None:
         try:
