@@ -17,7 +17,7 @@ from typing import Any, Self
 from mesh.contracts import Address, Discovery, Sighting, Traffic, Transport
 from mesh.control import Offer
 from mesh.desk import Desk
-from mesh.errors import BadInput, DeadlinePassed, MeshError, Misuse
+from mesh.errors import BadInput, DeadlinePassed, MeshError, Misuse, SessionError
 from mesh.ids import PeerId, SessionId
 from mesh.protocol import Candidate, Device, Feed, Job, Plan, Protocol
 from mesh.recruit import Answered, Recruiter
@@ -94,6 +94,7 @@ class Node:
         )
         self._speeds: dict[str, asyncio.Task[float]] = {}
         self._stack = AsyncExitStack()
+        self._open = False
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
@@ -105,11 +106,13 @@ class Node:
             self.addresses = await stack.enter_async_context(serving)
             await stack.enter_async_context(self._discovery.announce(Sighting(self.peer, self.addresses)))
             self._stack = stack.pop_all()
+        self._open = True
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._open = False
         # Not told of `error`: a task group would wrap it, and whoever waits outside for a MeshError would miss it.
         await self._stack.aclose()
 
@@ -176,12 +179,21 @@ class Node:
         return self._transport.traffic()
 
     async def candidate(self, protocol: str) -> Candidate:
-        """What this device itself brings to a job. Raises BadInput if it does not run the protocol."""
+        """What this device itself brings to a job.
+
+        Raises:
+            BadInput: it does not run the protocol.
+            SessionError: the node is closed.
+        """
         if protocol not in self._protocols:
             known = ", ".join(sorted(self._protocols)) or "none"
             raise BadInput(f"This node runs no protocol {protocol[:80]!r}. It runs: {known}.")
-        speed = await asyncio.shield(self._speeds[protocol])
-        return Candidate(self.peer, self._lends.owner, self._lends.memory(), speed)
+        tuned = self._speeds.get(protocol)
+        if tuned is not None:
+            await asyncio.wait([tuned])
+        if tuned is None or tuned.cancelled():
+            raise SessionError("This node is closed.")
+        return Candidate(self.peer, self._lends.owner, self._lends.memory(), tuned.result())
 
     def _protocol(self, job: Job) -> Protocol[Any, Any, Any]:
         if job.protocol not in self._protocols:
@@ -209,7 +221,8 @@ class Node:
         except MeshError as error:
             # Who runs already hears of the end on its channels; who still waits for them hears it from us. Telling
             # them must not keep anybody waiting here: one of them may be the very peer that is dead.
-            self._tasks.create_task(self._recruiter.release(plan, session, str(error)))
+            if self._open:
+                self._tasks.create_task(self._recruiter.release(plan, session, str(error)))
             raise
 
     async def _offer(self, protocol: str) -> Offer:

@@ -180,13 +180,20 @@ class Seat:
     async def _leave(self) -> None:
         error = self.result.exception()
         culprit = str(error.peer) if isinstance(error, PeerError) else ""
-        last = End(reason=str(error or "It has done its part."), culprit=culprit)
+        last = End(reason=_told(error), culprit=culprit)
         try:
             async with asyncio.TaskGroup() as tasks:
                 for channel in self._channels.values():
                     tasks.create_task(_farewell(channel, last))
         finally:
             self._vacant.set()
+
+
+def _told(error: BaseException | None) -> str:
+    # A bug's own words may hold what it stumbled over, and that is not to leave this device.
+    if isinstance(error, Misuse):
+        return "It failed on a bug of its own; its log says more."
+    return str(error or "It has done its part.")
 
 
 async def _farewell(channel: Channel, last: End) -> None:
