@@ -23,6 +23,8 @@ Hold = Callable[[Feed, frozenset[PeerId], Callable[[Plan[Any, Any]], None]], Awa
 Its arguments: where requests come from, whom not to ask, and what to call with the plan once everyone has said yes.
 Raises the `MeshError` that ended the session."""
 
+_Entered = asyncio.Queue[tuple[int, asyncio.Future[Tensors]] | None]
+
 PAUSE = (0.1, 2.0)
 """Seconds before recruiting again after a failure: the first time, and the most that it doubles to."""
 
@@ -117,8 +119,9 @@ class Service:
             async with asyncio.timeout(2.0):
                 await asyncio.wait([self._keeper])
         except TimeoutError:
-            self._keeper.cancel()
+            pass
         finally:
+            self._keeper.cancel()
             for pump in list(self._pumps):
                 pump.cancel()
             await self._tasks.__aexit__(None, None, None)  # not told of `error`, which it would wrap
@@ -139,9 +142,10 @@ class Service:
     async def stream(self, payloads: Iterable[Tensors] | AsyncIterable[Tensors]) -> AsyncIterator[Tensors]:
         """The answers to `payloads`, in their order. Takes as many ahead as the backlog has room for.
 
-        Raises as `ask`, but waits where that raises `Busy`.
+        Raises as `ask`, but waits where that raises `Busy`; and what `payloads` raises, after the answers to those
+        before. The service goes on either way.
         """
-        queue: asyncio.Queue[tuple[int, asyncio.Future[Tensors]] | None] = asyncio.Queue()
+        queue: _Entered = asyncio.Queue()
         pump = self._tasks.create_task(self._pump(payloads, queue))
         self._pumps.add(pump)
         pump.add_done_callback(self._pumps.discard)
@@ -185,28 +189,27 @@ class Service:
         finally:
             self._strike(seq)
 
-    async def _pump(
-        self,
-        payloads: Iterable[Tensors] | AsyncIterable[Tensors],
-        queue: asyncio.Queue[tuple[int, asyncio.Future[Tensors]] | None],
-    ) -> None:
+    async def _pump(self, payloads: Iterable[Tensors] | AsyncIterable[Tensors], queue: _Entered) -> None:
         try:
-            async for payload in _asynchronous(payloads):
-                while len(self._ledger) >= self._backlog and not self._over:
-                    self._changed.clear()
-                    await self._changed.wait()
-                queue.put_nowait(self._enter(payload))
-        except MeshError as error:
-            failed = asyncio.get_running_loop().create_future()
-            failed.set_exception(error)
-            queue.put_nowait((-1, failed))
+            # A group of its own: what the source fails with is its reader's to know, and not the end of the service.
+            async with asyncio.TaskGroup() as source:
+                source.create_task(self._enter_all(payloads, queue))
+        except ExceptionGroup as failed:
+            queue.put_nowait((-1, _failed_future(failed.exceptions[0])))
         finally:
             queue.put_nowait(None)
+
+    async def _enter_all(self, payloads: Iterable[Tensors] | AsyncIterable[Tensors], queue: _Entered) -> None:
+        async for payload in _asynchronous(payloads):
+            while len(self._ledger) >= self._backlog and not self._over:
+                self._changed.clear()
+                await self._changed.wait()
+            queue.put_nowait(self._enter(payload))
 
     async def _keep(self) -> None:
         pause = PAUSE[0]
         while not self._over:
-            sessions = self._sessions
+            settled = self._settled_so_far
             try:
                 await self._hold(_ServiceFeed(self), self._blame.avoided(_now()), self._up)
                 # It ends well once the feed is over, and not before: this protocol does not take requests at all.
@@ -214,9 +217,17 @@ class Service:
             except MeshError as error:
                 if self._failed(error):
                     continue
-                # A session that came to be ends the series of failures; losing it costs no pause.
-                pause = PAUSE[0] if self._sessions > sessions else min(2 * pause, PAUSE[1])
-                await asyncio.sleep(0 if self._sessions > sessions else pause)
+                # A session that got somewhere ends the series of failures; losing it costs no pause. Nobody can make
+                # this device recruit without end by joining and leaving.
+                if self._settled_so_far > settled:
+                    pause = PAUSE[0]
+                    continue
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, PAUSE[1])
+
+    @property
+    def _settled_so_far(self) -> int:
+        return self._answered + self._refused
 
     def _up(self, plan: Plan[Any, Any]) -> None:
         self._sessions += 1
@@ -263,8 +274,8 @@ class Service:
     def _strike(self, seq: int) -> None:
         self._ledger.close(seq)
         answer = self._answers.pop(seq, None)
-        if answer is not None and not answer.done():
-            answer.cancel()
+        if answer is not None and not answer.cancel():
+            answer.exception()  # seen, should nobody ever have waited for it
         self._changed.set()
 
     def _overdue(self, what: str) -> str:
@@ -302,6 +313,13 @@ async def _asynchronous(payloads: Iterable[Tensors] | AsyncIterable[Tensors]) ->
     else:
         for payload in payloads:
             yield payload
+
+
+def _failed_future(error: Exception) -> asyncio.Future[Tensors]:
+    failed: asyncio.Future[Tensors] = asyncio.get_running_loop().create_future()
+    failed.set_exception(error)
+    failed.exception()  # seen, should the reader have gone
+    return failed
 
 
 def _now() -> float:
