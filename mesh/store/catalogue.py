@@ -87,7 +87,7 @@ class Catalogue:
             raise BadInput(f"There is no model {name!r} here. Known: {known}.") from None
         try:
             return msgspec.json.decode(data, type=Manifest)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, BadInput) as error:
             raise StoreError(f"{name}.json is damaged ({error}): add the model again.") from error
 
     def names(self) -> list[str]:

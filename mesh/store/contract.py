@@ -46,7 +46,10 @@ class Store(ABC):
 
     @abstractmethod
     def resume(self, ref: BlobRef) -> int:
-        """How many chunks of a fetch that was broken off are here and genuine; what follows them is dropped."""
+        """How many chunks of a fetch that was broken off are here and genuine; what follows them is dropped.
+
+        Raises StoreError if what is here cannot be looked at.
+        """
 
     @abstractmethod
     def append(self, ref: BlobRef, index: int, data: bytes | memoryview) -> None:

@@ -40,7 +40,8 @@ class Directory(Store):
         return self._path(digest).is_file()
 
     def __iter__(self) -> Iterator[str]:
-        yield from sorted(path.name for path in (self.root / "sha256").glob("??/*"))
+        names = sorted(path.name for path in (self.root / "sha256").glob("??/*"))
+        yield from (name for name in names if _is_digest(name))  # a power cut may have left a draft behind
 
     def add(self, data: bytes) -> BlobRef:
         ref = BlobRef.of(data)
@@ -74,14 +75,16 @@ class Directory(Store):
         self._path(digest).unlink(missing_ok=True)
 
     def resume(self, ref: BlobRef) -> int:
-        path = self._partial(ref)
-        if not path.exists():
+        path, index = self._partial(ref), 0
+        try:
+            with path.open("r+b") as file:
+                while index < ref.count and ref.vouches_for(index, file.read(CHUNK)):
+                    index += 1
+                file.truncate(index * CHUNK)
+        except FileNotFoundError:
             return 0
-        with path.open("r+b") as file:
-            index = 0
-            while index < ref.count and ref.vouches_for(index, file.read(CHUNK)):
-                index += 1
-            file.truncate(index * CHUNK)
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read: {error.strerror}.") from error
         return index
 
     def append(self, ref: BlobRef, index: int, data: bytes | memoryview) -> None:
@@ -90,11 +93,14 @@ class Directory(Store):
                 file.seek(index * CHUNK)
                 file.write(data)
         except OSError as error:
-            raise StoreError(f"No room for the blob {ref.digest[:12]} in {self.root}: {error.strerror}.") from error
+            raise StoreError(f"The blob {ref.digest[:12]} cannot be kept in {self.root}: {error.strerror}.") from error
 
     def finish(self, ref: BlobRef) -> bytes:
         path = self._partial(ref)
-        data = path.read_bytes() if ref.size else b""
+        try:
+            data = path.read_bytes() if ref.size else b""
+        except OSError as error:
+            raise StoreError(f"The chunks of blob {ref.digest[:12]} are gone from {self.root}.") from error
         if hashlib.sha256(data).hexdigest() != ref.digest:
             path.unlink(missing_ok=True)
             raise StoreError(f"The chunks of blob {ref.digest[:12]} do not make that blob: its listing is wrong.")
@@ -106,9 +112,13 @@ class Directory(Store):
         return self.root / "partial" / ref.digest
 
     def _path(self, digest: str) -> Path:
-        if len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
+        if not _is_digest(digest):
             raise BadInput(f"{digest[:80]!r} names no blob: expected 64 hexadecimal characters.")
         return self.root / "sha256" / digest[:2] / digest
+
+
+def _is_digest(text: str) -> bool:
+    return len(text) == 64 and set(text) <= set("0123456789abcdef")
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
