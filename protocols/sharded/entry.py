@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from mesh.errors import BadInput, PeerLost, PeerMisbehaved
@@ -57,17 +57,20 @@ class _Held:
     since: float
 
 
-async def feed_line(group: Group, part: Part, pace: Pace, *, feed: Feed, report: Callable[[object], None]) -> None:
+async def feed_line(
+    group: Group, part: Part, pace: Pace, *, outputs: Iterable[str], feed: Feed, report: Callable[[object], None]
+) -> None:
     """Answer requests until the feed is over, then let the others go.
 
     Args:
         part: our own, perhaps empty.
+        outputs: names of what the whole model answers.
 
     Raises:
         PeerLost: a device is gone, or holds a request for longer than the pace allows.
         PeerMisbehaved: one of them answered what was not asked.
     """
-    entry = _Entry(group, part, feed, pace.window, report)
+    entry = _Entry(group, part, pace.window, outputs=frozenset(outputs), feed=feed, report=report)
     await entry.wait_ready(pace.setup)
     async with asyncio.TaskGroup() as tasks:
         helpers = [tasks.create_task(entry.watch(pace.patience))]
@@ -81,11 +84,21 @@ async def feed_line(group: Group, part: Part, pace: Pace, *, feed: Feed, report:
 
 
 class _Entry:
-    def __init__(self, group: Group, part: Part, feed: Feed, window: int, report: Callable[[object], None]) -> None:
+    def __init__(
+        self,
+        group: Group,
+        part: Part,
+        window: int,
+        *,
+        outputs: frozenset[str],
+        feed: Feed,
+        report: Callable[[object], None],
+    ) -> None:
         self._group = group
         self._part = part
         self._feed = feed
         self._window = window
+        self._outputs = outputs
         self._report = report
         self._held: dict[int, _Held] = {}
         self._moved: dict[Rank, float] = {}
@@ -105,6 +118,8 @@ class _Entry:
                 for rank in self._group.others:
                     tasks.create_task(hear(rank))
         except TimeoutError:
+            if not waiting:  # the last one was ready just as time ran out
+                return
             slow = self._group.roster[min(waiting)]
             raise PeerLost(slow, f"It did not load its part within {setup:g} s.") from None
 
@@ -140,6 +155,8 @@ class _Entry:
         while True:
             answer = await self._group.receive(last, Answer)
             self._expect(last, answer.seq)
+            if answer.tensors.keys() != self._outputs:
+                raise PeerMisbehaved(self._group.roster[last], "Its answer does not hold the model's outputs.")
             self._note(last, answer.seq, answer.seconds)
             self._close(answer.seq)
             self._feed.answer(answer.seq, answer.tensors)
@@ -156,10 +173,12 @@ class _Entry:
         """Hear how far each request has come."""
         while True:
             passed = await self._group.receive(rank, Passed)
-            self._note(rank, passed.seq, passed.seconds)
             held = self._held.get(passed.seq)
-            if held is not None and held.rank <= rank:  # its answer, or a later rank's word, may have overtaken this
-                self._held[passed.seq] = _Held(Rank(rank + 1), asyncio.get_running_loop().time())
+            if held is None or held.rank > rank:  # its answer, or a later rank's word, overtook this; or it is made up
+                self._report(Hop(self._group.roster[rank], passed.seq, passed.seconds))
+                continue
+            self._note(rank, passed.seq, passed.seconds)
+            self._held[passed.seq] = _Held(Rank(rank + 1), self._moved[rank])
 
     async def watch(self, patience: float) -> None:
         """Find out who stands still. Raises PeerLost for that device, not for whoever merely comes after it."""

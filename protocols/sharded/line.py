@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Container, Mapping, Sequence
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -72,10 +72,13 @@ class Part:
         pieces = [await blobs.bring(ref, source) for ref in refs[first:last]]
         return cls(model, first, last, await load(pieces, model.crossing(last)))
 
+    def missing(self, given: Container[str]) -> list[str]:
+        """Names of what this part takes and `given` lacks."""
+        return [name for name in self._inputs if name not in given]
+
     async def pass_on(self, given: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """What crosses the cut after this part, from what crossed the one before it. Raises BadInput."""
-        missing = [name for name in self._inputs if name not in given]
-        if missing:
+        if missing := self.missing(given):
             raise BadInput(f"the input {missing[0]!r} is missing; the model takes {', '.join(self._inputs)}")
         if self._engine is None:
             return {name: given[name] for name in self._outputs}
@@ -117,6 +120,8 @@ async def _compute_all(group: Group, part: Part, leaving: asyncio.Queue[Activati
         taken = await group.receive(before, Activations)
         if taken.seq <= newest:
             raise PeerMisbehaved(group.roster[before], f"It sent request {taken.seq} after request {newest}.")
+        if missing := part.missing(taken.tensors):  # rank 0 saw to it that the request has all its inputs
+            raise PeerMisbehaved(group.roster[before], f"It did not send {missing[0]!r}, which crosses our cut.")
         newest, began = taken.seq, loop.time()
         try:
             made = tensors_of(await part.pass_on(arrays_of(taken.tensors)))

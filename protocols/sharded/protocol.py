@@ -136,7 +136,8 @@ class Sharded(Protocol[ShardedSpec, Slice, None]):
         )
         try:
             if group.rank == 0:
-                await feed_line(group, part, pace_of(plan), feed=device.feed, report=device.report)
+                outputs = spec.model.crossing(len(spec.model.segments))
+                await feed_line(group, part, pace_of(plan), outputs=outputs, feed=device.feed, report=device.report)
             else:
                 after = Rank((group.rank + 1) % group.size)
                 await work_line(group, part, after=after, ready=asyncio.get_running_loop().time() - began)
