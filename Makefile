@@ -37,14 +37,15 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) \
 	  || { echo "Python's venv is missing; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 
-# What a camera needs: no torch. About a minute on a first run.
+# What a camera needs: no torch. About a minute on a first run. (The egg-info that is left behind would go stale, and
+# hide the entry points of what is installed from whoever runs `python -m` in this folder.)
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing Veilmesh into $(VENV) ..." >&2
-	@$(PIP) install -q -c constraints.txt -e .
+	@$(PIP) install -q -c constraints.txt -e . && rm -rf *.egg-info
 	@touch $@
 
 # Every extra and the tools: torch among them, so this is the large one.
 $(VENV)/.installed-all: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing Veilmesh with every extra into $(VENV) ..." >&2
-	@$(PIP) install -q -c constraints.txt -e ".[all,dev]"
+	@$(PIP) install -q -c constraints.txt -e ".[all,dev]" && rm -rf *.egg-info
 	@touch $@ $(VENV)/.installed

@@ -56,7 +56,7 @@ class Machine:
 
     async def start(self) -> None:
         """Start the node. It is told to die, should the process that started it be killed."""
-        command = [sys.executable, "-m", "mesh", "up", "--config", str(self._file)]
+        command = [sys.executable, "-P", "-m", "mesh", "up", "--config", str(self._file)]
         with self.log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_parent

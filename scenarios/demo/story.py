@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mesh.client import Client, connect
 from mesh.doors.language import PlanLost, PlanUp, Progress
-from mesh.errors import DeadlinePassed, MeshError, NoNode
+from mesh.errors import DeadlinePassed, MeshError, NoNode, first_error
 from mesh.tensors import Tensors
 from scenarios.demo.figures import Tally, Times
 from scenarios.demo.fleet import Fleet, Machine
@@ -27,7 +27,7 @@ from scenarios.junction.boxes import Box
 from scenarios.junction.detectors import Detector
 from scenarios.junction.score import Score
 
-__all__ = ["Script", "tell"]
+__all__ = ["Script", "tell", "wait_met"]
 
 MODEL = "detector"
 PARTS = 3
@@ -64,7 +64,7 @@ async def tell(script: Script, fleet: Fleet, screen: Screen) -> tuple[Outcome, l
     """
     began = time.perf_counter()
     camera = fleet.machines[0]
-    seen = await _meet(fleet, screen)
+    seen = await wait_met(fleet, screen.sighting)
     async with connect(camera.socket) as node:
         screen.say(f"Cutting {script.model.name} into segments, and proving each against the whole ...")
         await node.add_model(MODEL, script.model)
@@ -192,8 +192,13 @@ class _Run:
                 self._screen.alarm(f"{fault.message} {replayed} frames are asked again.")
 
 
-async def _meet(fleet: Fleet, screen: Screen) -> list[Seen]:
-    """Wait until every device sees every other one."""
+async def wait_met(fleet: Fleet, hear: Callable[[Seen], None] = lambda _seen: None) -> list[Seen]:
+    """Wait until every device sees every other one, and would work with it.
+
+    Raises:
+        MeshError: a node ended.
+        DeadlinePassed: they did not all meet.
+    """
     began = time.perf_counter()
     seen: list[Seen] = []
 
@@ -206,7 +211,7 @@ async def _meet(fleet: Fleet, screen: Screen) -> list[Seen]:
                 if peer not in known:
                     known.add(peer)
                     seen.append(Seen(machine.name, fleet.named(peer).name, time.perf_counter() - began))
-                    screen.sighting(seen[-1])
+                    hear(seen[-1])
             await asyncio.sleep(0.05)
 
     try:
@@ -216,6 +221,8 @@ async def _meet(fleet: Fleet, screen: Screen) -> list[Seen]:
     except TimeoutError:
         met = ", ".join(f"{pair.device} sees {pair.peer}" for pair in seen) or "nobody sees anybody"
         raise DeadlinePassed(f"The devices did not all meet within {_MEETING:g} s: {met}.") from None
+    except BaseExceptionGroup as group:
+        raise first_error(group) from None
     return seen
 
 
