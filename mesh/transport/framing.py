@@ -67,11 +67,11 @@ class Deframer:
                 raise BadFrame("something follows the last word")
             length = int.from_bytes(self._buffer[start : start + 4], "big")
             begin = start + 4
-            if 0 < length <= self._end - begin:
+            if self._special(length):
+                start = begin
+            elif length <= self._end - begin:
                 frames.append(memoryview(bytes(self._buffer[begin : begin + length])))
                 start = begin + length
-            elif self._special(length):
-                start = begin
             elif length > _SMALL:
                 self._begin_large(length, self._buffer[begin : self._end])
                 start = self._end
