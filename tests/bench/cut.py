@@ -14,7 +14,8 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from protocols.runtimes.models import pack
-from protocols.runtimes.onnx import load
+from protocols.runtimes.onnx import Part, load
 from protocols.sharded.graph import optimise
-from protocols.sharded.planner import Machine, Piece, lay_out
+from protocols.sharded.planner import Machine, Piece, lay_out, pieces_of
 from protocols.sharded.prepare import prepare, sample_of
 
 ROUNDS = 30
@@ -64,30 +65,39 @@ def cutting(source: bytes) -> dict[str, Any]:
     model = optimise(source)
     whole = load([pack(model)])
     count = len(prepared.blobs)
-    parts = [load([blob], keep=info.crossing(at + 1)) for at, blob in enumerate(prepared.blobs)]
-    joined = load(prepared.blobs, keep=info.crossing(count))
+    thirds = lay_out(
+        pieces_of(info), [Machine(2**40, info.speed, 1e12)] * 3, minimum_parts=min(3, count), maximum_parts=3
+    )
+    ways = {
+        "whole": [whole],
+        "joined": [load(prepared.blobs, keep=info.crossing(count))],
+        "three_parts": [
+            load(prepared.blobs[share.first : share.last], keep=info.crossing(share.last)) for share in thirds.shares
+        ],
+        "all_segments": [load([blob], keep=info.crossing(at + 1)) for at, blob in enumerate(prepared.blobs)],
+    }
     feeds = sample_of(model)
 
-    def in_parts() -> Mapping[str, NDArray[Any]]:
+    def run(parts: Sequence[Part]) -> None:
         carried: dict[str, NDArray[Any]] = dict(feeds)
         for part in parts:
             carried |= part.run({name: carried[name] for name in part.inputs})
-        return carried
 
-    for act in (in_parts, lambda: whole.run(feeds), lambda: joined.run(feeds)):
-        act()
-    rounds = [
-        (seconds(in_parts), seconds(lambda: whole.run(feeds)), seconds(lambda: joined.run(feeds)))
-        for _ in range(ROUNDS)
-    ]
+    for parts in ways.values():
+        run(parts)
+    # In turn, and compared within each turn: other work on this machine slows all of them alike.
+    rounds = [{name: seconds(partial(run, parts)) for name, parts in ways.items()} for _ in range(ROUNDS)]
+    ratios = {
+        f"{name}_over_whole": round(statistics.median(turn[name] / turn["whole"] for turn in rounds), 3)
+        for name in ("joined", "three_parts", "all_segments")
+    }
     return {
         "segments": count,
         "nodes": len(model.graph.node),
         "multiply_adds": info.multiply_adds,
         "prepare_s": round(preparing, 3),
-        "whole_ms": round(1e3 * statistics.median(each[1] for each in rounds), 3),
-        "split_over_whole": round(statistics.median(each[0] / each[1] for each in rounds), 3),
-        "joined_over_whole": round(statistics.median(each[2] / each[1] for each in rounds), 3),
+        "whole_ms": round(1e3 * statistics.median(turn["whole"] for turn in rounds), 3),
+        **ratios,
         "largest_crossing_kB": round(max(info.crossing_bytes(cut) for cut in range(count)) / 1e3, 1),
     }
 

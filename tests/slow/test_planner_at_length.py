@@ -22,12 +22,9 @@ def test_no_layout_is_better(question: Question) -> None:
         return
     layout = question.ask()
 
-    assert best == (
-        pytest.approx(layout.bottleneck * 1e9),
-        pytest.approx(layout.latency * 1e9),
-        layout.traffic,
-        len(layout.shares),
-    )
+    assert best[0] == pytest.approx(layout.bottleneck * 1e9)
+    assert best[1] == pytest.approx(layout.latency * 1e9)
+    assert best[2:] == (layout.traffic, len(layout.shares))
 
 
 @settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))

@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 @pytest.fixture(params=MODELS, ids=lambda name: Path(name).stem)
 def path(request: pytest.FixtureRequest) -> Path:
-    found = ASSETS / request.param
+    found = ASSETS / str(request.param)
     if not found.is_file():
         pytest.skip(f"the real model {request.param} does not lie beside this checkout")
     return found
@@ -68,7 +68,7 @@ def test_many_groupings(path: Path) -> None:
     prepared = prepare(path, feeds)
     ends = len(prepared.blobs)
     random = np.random.default_rng(2)
-    groupings = [range(ends + 1)]
+    groupings = [list(range(ends + 1))]
     for _ in range(50):
         inner = random.choice(np.arange(1, ends), size=random.integers(0, min(ends, 8)), replace=False)
         groupings.append([0, *sorted(inner.tolist()), ends])
