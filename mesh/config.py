@@ -156,14 +156,14 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 
 def from_text(name: str, text: str) -> object:
-    """One setting from a word of the environment; lists are separated by commas.
+    """One setting from a word of the environment; lists are separated by blanks.
 
     Raises:
         ConfigError: the word cannot be that setting.
     """
     kinds = {field.name: field.type for field in msgspec.structs.fields(NodeConfig)}
     if kinds[name] == tuple[str, ...]:
-        return tuple(word.strip() for word in text.split(",") if word.strip())
+        return tuple(text.split())
     if kinds[name] in (Path, Size):
         return text
     try:

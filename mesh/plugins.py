@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, TypeVar
 
-from mesh.errors import ConfigError
+from mesh.errors import BadInput, ConfigError
 from mesh.protocol import Means, Protocol
 from mesh.workshop import Workshop
 
@@ -16,6 +17,7 @@ __all__ = [
     "PROTOCOLS",
     "WORKSHOPS",
     "Installed",
+    "find_workshop",
     "load",
     "load_protocol",
     "load_protocols",
@@ -81,6 +83,25 @@ def load_protocols(wanted: Sequence[str], means: Means) -> Installed:
 def load_workshop(name: str) -> Workshop:
     """The workshop for a protocol's models. Raises ConfigError as `load` does."""
     return _made(_entry(WORKSHOPS, name), Workshop)  # type: ignore[type-abstract]
+
+
+def find_workshop(source: Path, protocol: str | None = None) -> Workshop:
+    """The workshop for a model file.
+
+    Args:
+        protocol: whose models it is to make; None takes the first, by name, that reads files with this ending.
+
+    Raises:
+        ConfigError: as `load` does.
+        BadInput: none of those installed reads such a file; the message says what they read.
+    """
+    names = sorted(entry_points(group=WORKSHOPS).names) if protocol is None else [protocol]
+    found = {name: load_workshop(name) for name in names}
+    for workshop in found.values():
+        if source.suffix.lower() in workshop.suffixes:
+            return workshop
+    known = ", ".join(suffix for workshop in found.values() for suffix in workshop.suffixes) or "none"
+    raise BadInput(f"{source} is no model file that can be read here. Those that can: {known}.")
 
 
 def _entry(group: str, name: str) -> EntryPoint:

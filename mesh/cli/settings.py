@@ -1,0 +1,43 @@
+"""`mesh config`: the settings in force."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from mesh.cli.screen import as_json, chosen_node, emit
+from mesh.config import to_toml
+from mesh.settings import settings
+
+__all__ = ["config"]
+
+
+@click.group()
+def config() -> None:
+    """Look at settings. They come from flags, then MESH_... in the environment, then a file, then defaults."""
+
+
+@config.command()
+@chosen_node
+@as_json
+def show(state: Path | None, control: Path | None, config: Path | None, as_json: bool) -> None:
+    """The settings in force, as a file that gives them again, and where each comes from.
+
+    \b
+    Examples:
+      mesh config show > ~/.config/mesh/mesh.toml
+      MESH_PORT=7500 mesh config show --json
+    """
+    found = settings({"state": state, "control": control}, file=config)
+    if not as_json:
+        click.echo(to_toml(found.config, found.origins), nl=False)
+        return
+    plain = {field.name: getattr(found.config, field.name) for field in msgspec.structs.fields(type(found.config))}
+    emit(
+        {
+            name: {"value": str(value) if isinstance(value, Path) else value, "from": found.origins[name]}
+            for name, value in plain.items()
+        }
+    )

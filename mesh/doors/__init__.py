@@ -1,0 +1,1 @@
+"""How people and programs get in: one door a file. A door turns somebody else's language into jobs and requests."""

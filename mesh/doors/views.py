@@ -1,0 +1,135 @@
+"""What a node shows of itself through its doors."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from mesh.control import Offer
+from mesh.doors.language import PeerView, PlanView, StageView, Status, plain
+from mesh.errors import IdentityError, MeshError, PeerDeclined, PeerMisbehaved
+from mesh.identity import Identity
+from mesh.node import Node
+from mesh.plugins import Installed
+from mesh.protocol import Plan
+from mesh.recruit import Answered
+from mesh.resources import Memory, usage
+from mesh.store.catalogue import Catalogue
+from mesh.store.contract import Store
+
+__all__ = ["Insides", "installed_version", "peers", "plan_view", "status"]
+
+
+@dataclass(frozen=True, slots=True)
+class Insides:
+    """All that a door may reach for.
+
+    Attributes:
+        owner, seats: as configured.
+        started: the loop's time when the node began.
+    """
+
+    node: Node
+    identity: Identity
+    installed: Installed
+    catalogue: Catalogue
+    store: Store
+    memory: Memory
+    owner: str
+    seats: int
+    started: float
+
+
+def status(inside: Insides) -> Status:
+    """The node, now. Asks nobody."""
+    node, used = inside.node, usage()
+    return Status(
+        peer=node.peer,
+        mesh=inside.identity.mesh,
+        owner=inside.owner,
+        version=installed_version(),
+        pid=os.getpid(),
+        addresses=tuple(map(str, node.addresses)),
+        expires=inside.identity.expires.isoformat(),
+        protocols=tuple(protocol.name for protocol in inside.installed.protocols),
+        missing=dict(inside.installed.missing),
+        models=tuple(inside.catalogue.names()),
+        in_sight=len(node.sightings()),
+        uptime=asyncio.get_running_loop().time() - inside.started,
+        available=inside.memory.available(),
+        cpu=used.cpu,
+        resident=used.memory,
+        seats=inside.seats,
+        sessions=tuple(node.sessions()),
+        channels=node.channels(),
+        traffic=node.traffic(),
+    )
+
+
+async def peers(inside: Insides) -> list[PeerView]:
+    """Everyone in sight, in order of id, asked what they would lend. Takes as long as the slowest, 2 s at most."""
+    surveys: dict[str, list[Answered]] = {}
+
+    async def survey(protocol: str) -> None:
+        surveys[protocol] = await inside.node.survey(protocol)
+
+    async with asyncio.TaskGroup() as tasks:
+        for protocol in inside.installed.protocols:
+            tasks.create_task(survey(protocol.name))
+    heard: dict[str, dict[str, Answered]] = {}
+    for name, answers in sorted(surveys.items()):
+        for answer in answers:
+            heard.setdefault(answer.sighting.peer, {})[name] = answer
+    return [_peer_view(answers) for _, answers in sorted(heard.items())]
+
+
+def plan_view(plan: Plan[Any, Any]) -> PlanView:
+    """Who does what. The spec is left out: whoever asked for the job knows it, and it may be large."""
+    stages = tuple(StageView(stage.peer, stage.role, dict(plain(stage.task))) for stage in plan.stages)
+    return PlanView(plan.protocol, plan.quorum, stages)
+
+
+def installed_version() -> str:
+    """Of this distribution; "unknown" where it runs without having been installed."""
+    try:
+        return version("veilmesh")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _peer_view(answers: dict[str, Answered]) -> PeerView:
+    sighting = next(iter(answers.values())).sighting
+    addresses = tuple(map(str, sighting.addresses))
+    offers = {name: answer.offer for name, answer in answers.items() if isinstance(answer.offer, Offer)}
+    seconds = min(answer.seconds for answer in answers.values())
+    if not offers:
+        state, reason = _trouble([answer.offer for answer in answers.values() if isinstance(answer.offer, MeshError)])
+        return PeerView(peer=sighting.peer, addresses=addresses, state=state, reason=reason, seconds=seconds)
+    one = next(iter(offers.values()))
+    speeds = {name: offer.speed for name, offer in offers.items() if offer.willing}
+    return PeerView(
+        peer=sighting.peer,
+        addresses=addresses,
+        state="ready" if speeds else "declined",
+        reason="" if speeds else f"It takes part in none of our protocols: {_listed(answers)}.",
+        seconds=seconds,
+        owner=one.owner,
+        memory=max(offer.memory for offer in offers.values()),
+        speeds=speeds,
+    )
+
+
+def _trouble(errors: Sequence[MeshError]) -> tuple[str, str]:
+    for kinds, state in (((IdentityError, PeerMisbehaved), "stranger"), ((PeerDeclined,), "declined")):
+        for error in errors:
+            if isinstance(error, kinds):
+                return state, str(error)
+    return "silent", str(errors[0])
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
