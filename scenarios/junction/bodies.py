@@ -75,10 +75,10 @@ def _van(kind: Kind, paint: Paint) -> list[Face]:
         high,
         paint,
     )
-    panes = [_inset(upper[1], 0.06, 0.94, 0.06, 0.86)]
+    panes = [_inset(upper[1], (0.06, 0.94), (0.06, 0.86))]
     for side in (upper[0], upper[2]):
         low, up = (0.68, 0.95) if side is upper[0] else (0.05, 0.32)
-        panes.append(_inset(side, low, up, 0.12, 0.75))
+        panes.append(_inset(side, (low, up), (0.12, 0.75)))
     return [*_wheels(kind, 0.34, (0.64, -0.60)), *hull, *upper, *panes]
 
 
@@ -101,12 +101,12 @@ def _truck(kind: Kind, paint: Paint) -> list[Face]:
         cab_paint,
     )
     panes = [
-        _inset(cab[1], 0.06, 0.94, 0.48, 0.9),
-        _inset(cab[0], 0.45, 0.9, 0.5, 0.88),
-        _inset(cab[2], 0.1, 0.55, 0.5, 0.88),
+        _inset(cab[1], (0.06, 0.94), (0.48, 0.9)),
+        _inset(cab[0], (0.45, 0.9), (0.5, 0.88)),
+        _inset(cab[2], (0.1, 0.55), (0.5, 0.88)),
     ]
     load = frustum(box(-half, -wide, gap, wide), 0.95, box(-half, -wide, gap, wide), high, (0.84, 0.84, 0.82))
-    stripes = [_inset(load[side], 0.04, 0.96, 0.12, 0.2, cab_paint) for side in (0, 2)]
+    stripes = [_inset(load[side], (0.04, 0.96), (0.12, 0.2), cab_paint) for side in (0, 2)]
     return [*_wheels(kind, 0.45, (0.66, -0.45, -0.70)), *bed, *cab, *panes, *load, *stripes]
 
 
@@ -117,10 +117,10 @@ def _bus(kind: Kind, paint: Paint) -> list[Face]:
         np.column_stack([box(-half + 0.5, -wide * 0.75, half - 0.5, wide * 0.75), np.full(4, high)]), (0.82, 0.82, 0.80)
     )
     front, rear = _facing(shell, np.array([1.0, 0, 0])), _facing(shell, np.array([-1.0, 0, 0]))
-    panes = [_inset(front, 0.05, 0.95, 0.35, 0.88), _inset(rear, 0.12, 0.88, 0.55, 0.85)]
+    panes = [_inset(front, (0.05, 0.95), (0.35, 0.88)), _inset(rear, (0.12, 0.88), (0.55, 0.85))]
     for way in (-1.0, 1.0):
         side = _facing(shell, np.array([0.0, way, 0]))
-        panes += [_inset(side, one / 7 + 0.012, (one + 1) / 7 - 0.012, 0.42, 0.84) for one in range(7)]
+        panes += [_inset(side, (one / 7 + 0.012, (one + 1) / 7 - 0.012), (0.42, 0.84)) for one in range(7)]
     return [*_wheels(kind, 0.46, (0.58, -0.52)), *shell, roof, *panes]
 
 
@@ -143,12 +143,13 @@ def _outline(half: float, wide: float, chamfer: float) -> Points:
 def _glazed(face: Face) -> list[Face]:
     """Windows on one side of a cabin: two with a pillar between on its long sides, one in front and behind."""
     if abs(face.normal[1]) > abs(face.normal[0]):
-        return [_inset(face, 0.05, 0.50, 0.1, 0.88), _inset(face, 0.54, 0.95, 0.1, 0.88)]
-    return [_inset(face, 0.07, 0.93, 0.06, 0.92)]
+        return [_inset(face, (0.05, 0.50), (0.1, 0.88)), _inset(face, (0.54, 0.95), (0.1, 0.88))]
+    return [_inset(face, (0.07, 0.93), (0.06, 0.92))]
 
 
-def _inset(face: Face, left: float, right: float, low: float, high: float, paint: Paint = GLASS) -> Face:
-    """A decal on a four-cornered face, given in shares of its width and height."""
+def _inset(face: Face, across: tuple[float, float], upward: tuple[float, float], paint: Paint = GLASS) -> Face:
+    """A decal on a four-cornered face, from and to in shares of its width and of its height."""
+    (left, right), (low, high) = across, upward
     start, end, end_top, start_top = face.points
 
     def at(along: float, up: float) -> Points:

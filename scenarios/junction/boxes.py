@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Box", "overlap", "suppress"]
+__all__ = ["Box", "boxed", "overlap", "suppress"]
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,12 @@ class Box:
         return max(0.0, self.right - self.left) * max(0.0, self.bottom - self.top)
 
 
+def boxed(label: str, corners: Floats, score: float = 1.0) -> Box:
+    """A box from its corners (4,): left, top, right, bottom."""
+    left, top, right, bottom = corners.tolist()
+    return Box(label, left, top, right, bottom, float(score))
+
+
 def overlap(some: Floats, others: Floats) -> Floats:
     """Intersection over union (n, m) of the boxes (n, 4) and (m, 4), as left, top, right, bottom.
 
@@ -46,7 +52,7 @@ def overlap(some: Floats, others: Floats) -> Floats:
     shared = np.clip(high - low, 0.0, None).prod(axis=-1)
     areas = [np.clip(boxes[:, 2:] - boxes[:, :2], 0.0, None).prod(axis=-1) for boxes in (some, others)]
     union = areas[0][:, None] + areas[1][None, :] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0))
 
 
 def suppress(corners: Floats, scores: Floats, labels: Sequence[int] | NDArray[np.intp], limit: float) -> list[int]:

@@ -12,13 +12,13 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from PIL import Image
 
 from mesh.errors import BadInput
 
-from .boxes import Box, Floats, suppress
+from .boxes import Box, Floats, boxed, suppress
 from .coco import COCO
 from .grid import LABELS, STRIDE, read_grid
 from .view import HEIGHT, WIDTH
@@ -171,12 +171,17 @@ class FastestDet:
         middles = (cells + np.tanh(answer[:, 1:3])) / np.float32(22)
         sizes = 1 / (1 + np.exp(-answer[:, 3:5]))
         frame = np.array([width, height], dtype=np.float32)
-        return _kept(middles * frame, sizes * frame, scores, answer[:, 5:].argmax(axis=1), self.threshold, self.limit)
+        return _kept(
+            _around(middles * frame, sizes * frame), scores, answer[:, 5:].argmax(axis=1), self.threshold, self.limit
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class YoloxNano:
-    """YOLOX-Nano on COCO, its output not yet decoded. Source: github.com/Megvii-BaseDetection/YOLOX, `demo_utils.py`."""
+    """YOLOX-Nano on COCO, its output not yet decoded.
+
+    Source: github.com/Megvii-BaseDetection/YOLOX, `yolox/utils/demo_utils.py`.
+    """
 
     SHAPES: ClassVar = ("float32", (3, 416, 416), (3549, 85))
 
@@ -207,8 +212,13 @@ class YoloxNano:
         ratio = np.float32(min(416 / height, 416 / width))
         middles = (answer[:, :2] + cells) * strides / ratio
         sizes = np.exp(np.clip(answer[:, 2:4], -8, 8)) * strides / ratio
-        boxes = _kept(middles, sizes, scores, answer[:, 5:].argmax(axis=1), self.threshold, self.limit)
+        boxes = _kept(_around(middles, sizes), scores, answer[:, 5:].argmax(axis=1), self.threshold, self.limit)
         return [_clipped(box, width, height) for box in boxes]
+
+
+def _around(middles: Floats, sizes: Floats) -> Floats:
+    """Corners (n, 4) of boxes given by their middles and sizes (n, 2)."""
+    return np.concatenate([middles - sizes / 2, middles + sizes / 2], axis=1)
 
 
 def _yolox_cells() -> tuple[Floats, Floats]:
@@ -221,15 +231,12 @@ def _yolox_cells() -> tuple[Floats, Floats]:
     return np.concatenate(cells).astype(np.float32), np.concatenate(strides).astype(np.float32)
 
 
-def _kept(
-    middles: Floats, sizes: Floats, scores: Floats, labels: NDArray[np.intp], threshold: float, limit: float
-) -> list[Box]:
+def _kept(corners: Floats, scores: Floats, labels: NDArray[np.intp], threshold: float, limit: float) -> list[Box]:
     """COCO boxes above the threshold, without the weaker of those that overlap."""
     chosen = np.flatnonzero(scores >= threshold)
-    half = sizes[chosen] / 2
-    corners = np.concatenate([middles[chosen] - half, middles[chosen] + half], axis=1)
+    corners = corners[chosen]
     kept = suppress(corners, scores[chosen], labels[chosen], limit)
-    return [Box(COCO[labels[chosen[one]]], *corners[one].tolist(), score=float(scores[chosen[one]])) for one in kept]
+    return [boxed(COCO[labels[chosen[one]]], corners[one], scores[chosen[one]]) for one in kept]
 
 
 def _stretched(frame: Picture, width: int, height: int) -> Picture:

@@ -18,6 +18,11 @@ SHOE: Paint = (0.10, 0.09, 0.09)
 BAG: Paint = (0.30, 0.22, 0.16)
 TYRE: Paint = (0.08, 0.08, 0.09)
 HELMET: Paint = (0.82, 0.80, 0.76)
+BICYCLE = (
+    *((-0.52, 0.34), (-0.10, 0.32), (0.42, 0.82), (-0.22, 0.82), (0.52, 0.34), (0.40, 1.02)),
+    *((-0.22, 0.94), (0.12, 1.38), (0.20, 1.57), (0.18, 1.63)),
+)
+"""Rear hub, pedals, head tube, saddle, front hub, handlebar; then the rider's hip, shoulders, head and helmet."""
 SPOKES = 10
 Pose = tuple[float, float, float]
 
@@ -97,10 +102,7 @@ def draw_cyclist(painter: Painter, cyclist: Vehicle, pose: Pose) -> None:
     for way in (0.0, math.pi):
         cos, sin, out = math.cos(turn + way), math.sin(turn + way), 0.1 * math.cos(way)
         pedals += [(0.15, out, 0.68 + 0.1 * sin), (-0.1 + 0.16 * cos, out, 0.32 + 0.16 * sin)]
-    body = [
-        (-0.52, 0.0, 0.34), (-0.10, 0.0, 0.32), (0.42, 0.0, 0.82), (-0.22, 0.0, 0.82), (0.52, 0.0, 0.34), (0.40, 0.0, 1.02),
-        (-0.22, 0.0, 0.94), (0.12, 0.0, 1.38), (0.20, 0.0, 1.57), (0.18, 0.0, 1.63),
-    ]  # fmt: skip
+    body = [(ahead, 0.0, high) for ahead, high in BICYCLE]
     angles = np.linspace(0, 2 * np.pi, SPOKES + 1).tolist()
     rims = [(hub + 0.34 * math.cos(a), 0.0, 0.34 + 0.34 * math.sin(a)) for hub in (-0.52, 0.52) for a in angles]
     rim = tuple(range(14, 14 + SPOKES + 1))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .boxes import Box, Floats, suppress
+from .boxes import Box, Floats, boxed, suppress
 
 __all__ = ["LABELS", "STRIDE", "Target", "read_grid", "write_grid"]
 
@@ -40,7 +40,10 @@ class Target:
 
 
 def write_grid(truth: Sequence[Box], unclear: Sequence[Box], rows: int, columns: int) -> Target:
-    """The target for a frame of `rows * STRIDE` by `columns * STRIDE` pixels. Near boxes share cells by the higher peak."""
+    """The target for a frame of `rows * STRIDE` by `columns * STRIDE` pixels.
+
+    Where two things are near, a cell learns the box of the one whose bell is higher there.
+    """
     heat = np.zeros((len(LABELS), rows, columns), dtype=np.float32)
     edges = np.zeros((4, rows, columns), dtype=np.float32)
     best = np.zeros((rows, columns), dtype=np.float32)
@@ -81,7 +84,7 @@ def read_grid(grid: Floats, threshold: float, limit: float) -> list[Box]:
     frame = np.array([grid.shape[2], grid.shape[1]] * 2, dtype=np.float32) * STRIDE
     corners = np.clip(corners, 0.0, frame)
     kept = suppress(corners, scores, labels, limit)
-    return [Box(LABELS[labels[index]], *corners[index].tolist(), score=float(scores[index])) for index in kept]
+    return [boxed(LABELS[labels[index]], corners[index], scores[index]) for index in kept]
 
 
 def _bell(box: Box, xs: Floats, ys: Floats) -> Floats:

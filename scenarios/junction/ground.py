@@ -25,7 +25,7 @@ from .roads import (
 
 __all__ = ["Map", "paint_ground", "patchwork"]
 
-Raster = NDArray[np.float32]
+Raster = NDArray[np.floating]
 Ink = tuple[int, int, int]
 
 ASPHALT: Ink = (92, 93, 97)
@@ -67,8 +67,9 @@ class _Brush:
     def polygon(self, points: Points, ink: Ink) -> None:
         self._draw.polygon([tuple(pixel) for pixel in self._area.pixels(points)], fill=ink)
 
-    def box(self, arm: int, west: float, south: float, east: float, north: float, ink: Ink) -> None:
-        """A rectangle given as it lies on arm 0."""
+    def box(self, arm: int, edges: tuple[float, float, float, float], ink: Ink) -> None:
+        """A rectangle given by its west, south, east and north edge as it would lie on arm 0."""
+        west, south, east, north = edges
         points = np.array([[west, south], [east, south], [east, north], [west, north]])
         self.polygon(turned(points, arm), ink)
 
@@ -92,7 +93,7 @@ def paint_ground(area: Map, rng: np.random.Generator) -> Raster:
     _paint_markings(brush)
     _paint_covers(brush, rng)
     colours = np.asarray(image.reduce(2), dtype=np.float32) / 255
-    return np.clip(colours * worn[..., None] * _grain(area, colours, rng)[..., None], 0.0, 1.0)
+    return np.asarray(np.clip(colours * worn[..., None] * _grain(area, colours, rng)[..., None], 0.0, 1.0))
 
 
 def patchwork(width: int, height: int, cell: float, octaves: int, rng: np.random.Generator) -> Raster:
@@ -105,7 +106,7 @@ def patchwork(width: int, height: int, cell: float, octaves: int, rng: np.random
         weight = 0.6**octave
         total += weight * np.asarray(Image.fromarray(grid).resize((width, height), Image.Resampling.BICUBIC))
         weights += weight
-    return total / np.float32(weights)
+    return np.asarray(total / np.float32(weights))
 
 
 def _paint_land(brush: _Brush) -> None:
@@ -115,15 +116,15 @@ def _paint_land(brush: _Brush) -> None:
     for quarter in (1, 2):
         brush.polygon(turned(np.array([[edge, -edge], [far, -edge], [far, -far], [edge, -far]]), quarter), PLAZA)
     for quarter in range(ARMS):
-        _paint_corner(brush, quarter, 0.0, PAVING, far)
+        _paint_corner(brush, quarter, far)
 
 
-def _paint_corner(brush: _Brush, quarter: int, inset: float, ink: Ink, far: float) -> None:
+def _paint_corner(brush: _Brush, quarter: int, far: float) -> None:
     """Footways along both arms of a corner, with the corner itself left to the kerb's arc."""
     edge = HALF_ROAD + FOOTWAY
-    brush.box(quarter, HALF_ROAD - 1, -far, edge - inset, 0, ink)
-    brush.box(quarter, 0, -(edge - inset), far, -HALF_ROAD + 1, ink)
-    brush.disc(turned(np.array([edge + 1.5, -edge - 1.5]), quarter), 2.6, ink)
+    brush.box(quarter, (HALF_ROAD - 1, -far, edge, 0), PAVING)
+    brush.box(quarter, (0, -edge, far, -HALF_ROAD + 1), PAVING)
+    brush.disc(turned(np.array([edge + 1.5, -edge - 1.5]), quarter), 2.6, PAVING)
 
 
 def _paint_roads(brush: _Brush) -> None:
@@ -131,7 +132,7 @@ def _paint_roads(brush: _Brush) -> None:
     for ink, wide in ((KERB, 0.16), (ASPHALT, 0.0)):
         half = HALF_ROAD + wide
         for arm in range(ARMS):
-            brush.box(arm, -half, -far, half, 0, ink)
+            brush.box(arm, (-half, -far, half, 0), ink)
             brush.polygon(turned(_fillet(half, KERB_RADIUS - wide), arm), ink)
 
 
@@ -147,31 +148,31 @@ def _paint_markings(brush: _Brush) -> None:
     near, far = CROSSING
     for arm in range(ARMS):
         for west in np.arange(-HALF_ROAD + 0.35, HALF_ROAD - 0.3, 1.0):
-            brush.box(arm, west, -far, west + 0.5, -near, WHITE)
-        brush.box(arm, 0.15, -STOP_LINE - 0.4, HALF_ROAD - 0.15, -STOP_LINE, WHITE)
-        brush.box(arm, -0.08, -STOP_LINE - 12, 0.08, -STOP_LINE, WHITE)
+            brush.box(arm, (west, -far, west + 0.5, -near), WHITE)
+        brush.box(arm, (0.15, -STOP_LINE - 0.4, HALF_ROAD - 0.15, -STOP_LINE), WHITE)
+        brush.box(arm, (-0.08, -STOP_LINE - 12, 0.08, -STOP_LINE), WHITE)
         for south in np.arange(-REACH, -STOP_LINE - 13, 4.5):
-            brush.box(arm, -0.07, south, 0.07, south + 2.4, WHITE)
+            brush.box(arm, (-0.07, south, 0.07, south + 2.4), WHITE)
         for side in (-1, 1):
             edge = side * (HALF_ROAD - 0.28)
-            brush.box(arm, edge - 0.05, -REACH, edge + 0.05, -STOP_LINE, (188, 188, 180))
+            brush.box(arm, (edge - 0.05, -REACH, edge + 0.05, -STOP_LINE), (188, 188, 180))
         _paint_arrow(brush, arm)
 
 
 def _paint_arrow(brush: _Brush, arm: int) -> None:
     """The arrow before the stop line: any way is allowed."""
     x, y = LANE / 2, -STOP_LINE - 6.5
-    brush.box(arm, x - 0.09, y, x + 0.09, y + 3.2, WHITE)
+    brush.box(arm, (x - 0.09, y, x + 0.09, y + 3.2), WHITE)
     head = np.array([[x - 0.38, y + 3.0], [x + 0.38, y + 3.0], [x, y + 4.3]])
     brush.polygon(turned(head, arm), WHITE)
     for side in (-1, 1):
-        brush.box(arm, *sorted((x, x + side * 0.55))[:1], y + 1.2, max(x, x + side * 0.55), y + 1.42, WHITE)
+        brush.box(arm, (min(x, x + side * 0.55), y + 1.2, max(x, x + side * 0.55), y + 1.42), WHITE)
         barb = np.array([[x + side * 0.5, y + 0.95], [x + side * 0.5, y + 1.67], [x + side * 1.0, y + 1.31]])
         brush.polygon(turned(barb, arm), WHITE)
 
 
 def _paint_covers(brush: _Brush, rng: np.random.Generator) -> None:
-    """Manhole covers and the dark rectangles of mended asphalt."""
+    """Manhole covers."""
     for _ in range(5):
         arm, x, y = int(rng.integers(ARMS)), rng.uniform(-2.6, 2.6), -rng.uniform(4.0, 30.0)
         brush.disc(turned(np.array([x, y]), arm), 0.36, (74, 73, 72))
@@ -188,7 +189,7 @@ def _worn(area: Map, rng: np.random.Generator) -> Raster:
             brush.line(points, 2.3, (70, 0, 0))
         if rng.random() < 0.7:
             west, south = rng.uniform(-3.4, 1.0), -rng.uniform(14.0, 30.0)
-            brush.box(arm, west, south, west + rng.uniform(1.2, 2.4), south + rng.uniform(3.0, 9.0), (0, 150, 0))
+            brush.box(arm, (west, south, west + rng.uniform(1.2, 2.4), south + rng.uniform(3.0, 9.0)), (0, 150, 0))
     tracks = np.asarray(mask.resize((mask.width // 8, mask.height // 8)).resize(mask.size, Image.Resampling.BICUBIC))
     mended = np.asarray(mask)[..., 1]
     return np.asarray(1.0 - tracks[..., 0] / 255 * 0.42 - mended / 255 * 0.2, dtype=np.float32)
@@ -210,4 +211,4 @@ def _joints(area: Map, colours: Raster) -> Raster:
     lines = np.minimum(np.arange(width) % pitch, 99.0)[None, :] < 1.2
     rows = np.minimum(np.arange(height) % pitch, 99.0)[:, None] < 1.2
     slabs = np.all(np.abs(colours * 255 - np.array(PAVING)) < 6, axis=-1)
-    return ((lines | rows) & slabs).astype(np.float32) * 0.16
+    return np.asarray((lines | rows) & slabs, dtype=np.float32) * np.float32(0.16)

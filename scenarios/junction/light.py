@@ -62,6 +62,11 @@ class Light:
             noise=noise,
         )
 
+    @property
+    def diffuse(self) -> bool:
+        """Whether shadows have no edges: the sun is hidden or gone."""
+        return self.softness > 0.5
+
     def on(self, normal: Points) -> Points:
         """What reaches a surface (..., 3) with the given unit normals (..., 3): sun by its angle, sky by its tilt."""
         facing = np.clip(normal @ self.towards, 0.0, None)[..., None]

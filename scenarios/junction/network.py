@@ -13,7 +13,7 @@ WIDTHS = (16, 24, 48, 80)
 NECK = 32
 
 
-class Convolution(nn.Sequential):
+class Convolution(nn.Sequential):  # type: ignore[misc]
     """A convolution, its batch norm (folded into it on export) and a rectifier."""
 
     def __init__(self, into: int, out: int, kernel: int, stride: int = 1) -> None:
@@ -22,7 +22,7 @@ class Convolution(nn.Sequential):
         )
 
 
-class Residual(nn.Module):
+class Residual(nn.Module):  # type: ignore[misc]
     """A narrow 1x1 and a 3x3 convolution beside a shortcut."""
 
     def __init__(self, width: int) -> None:
@@ -34,14 +34,14 @@ class Residual(nn.Module):
         return torch.relu(features + self.widen(self.narrow(features)))
 
 
-class Stage(nn.Sequential):
+class Stage(nn.Sequential):  # type: ignore[misc]
     """Halves the resolution, then refines."""
 
     def __init__(self, into: int, out: int, blocks: int) -> None:
         super().__init__(Convolution(into, out, 3, stride=2), *(Residual(out) for _ in range(blocks)))
 
 
-class Network(nn.Module):
+class Network(nn.Module):  # type: ignore[misc]
     """Frames to a grid of scores and boxes.
 
     Input (n, height, width, 3) uint8; height and width are multiples of 16. Output (n, 6, height / 4, width / 4)

@@ -40,7 +40,7 @@ Shown = tuple[str, NDArray[np.uint8], tuple[Box, ...]]
 @click.option("--model", type=click.Path(path_type=Path), default=DEFAULT_MODEL, help="The detector.")
 @click.option("--truth/--no-truth", default=True, help="Whether to mark what there really is to see.")
 def main(
-    out: Path, seed: int, light: str | None, stills: int, apart: float, video: Path | None, model: Path, truth: bool
+    *, out: Path, seed: int, light: str | None, stills: int, apart: float, video: Path | None, model: Path, truth: bool
 ) -> None:
     """Renders stills of the junction, or takes them from a clip, and marks what the detector finds.
 

@@ -79,7 +79,8 @@ class Renderer:
 
     def render(self, world: World) -> Seen:
         """A picture (height, width, 3) uint8, what a detector has to find on it, and what is too unclear to ask for."""
-        things = [thing for what in (*world.vehicles, *world.walkers) if (thing := self._met(what)) is not None]
+        moving: list[Vehicle | Walker] = [*world.vehicles, *world.walkers]
+        things = [thing for what in moving if (thing := self._met(what)) is not None]
         things.sort(key=lambda thing: -thing.distance)
         picture = self._ground(things)
         self._painter.turn_to(picture)
@@ -122,9 +123,8 @@ class Renderer:
 
     def _ground(self, things: list[_Thing]) -> Image.Image:
         """The street with the shadows, and at dusk the headlights, of all that is on it."""
-        diffuse = self._light.softness > 0.5
-        shadows = [_spread(t.outline) if diffuse else self._fallen(t) for t in things]
-        shade = self._mask(shadows, 255 if not diffuse else 190, 2.2 if diffuse else 0.6)
+        shadows = [_spread(t.outline) if self._light.diffuse else self._fallen(t) for t in things]
+        shade = self._mask(shadows, *((190, 2.2) if self._light.diffuse else (255, 0.6)))
         ground = Image.composite(self._street.shaded, self._street.lit, shade)
         if self._street.glared is None:
             return ground

@@ -90,7 +90,8 @@ class Score:
         """Counts one frame."""
         self.frames += 1
         for label in sorted({box.label for box in (*boxes, *truth)}):
-            one = match(*([box for box in group if box.label == label] for group in (boxes, truth, unclear)))
+            mine, real, vague = ([box for box in group if box.label == label] for group in (boxes, truth, unclear))
+            one = match(mine, real, vague)
             tally = self.labels.setdefault(label, Tally())
             tally.found += one.found
             tally.wrong += one.wrong

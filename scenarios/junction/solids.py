@@ -57,10 +57,10 @@ def box(west: float, south: float, east: float, north: float) -> Points:
     return np.array([[west, south], [east, south], [east, north], [west, north]])
 
 
-def upright(corner: Points, along: Points, low: float, high: float, paint: Paint, normal: Points) -> Face:
-    """A vertical rectangle from the ground point `corner` (2,) to `corner + along`, as a decal with that normal."""
-    ends = np.stack([corner, corner + along, corner + along, corner])
-    return Face(np.column_stack([ends, [low, low, high, high]]), paint, normal)
+def upright(start: Points, end: Points, low: float, high: float, paint: Paint) -> Face:
+    """A vertical rectangle between two ground points (2,), between two heights; it faces to the right of that way."""
+    ends = np.stack([start, end, end, start])
+    return flat(np.column_stack([ends, [low, low, high, high]]), paint)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

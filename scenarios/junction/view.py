@@ -39,7 +39,7 @@ class View:
 
     def __post_init__(self) -> None:
         eye = np.array(EYE)
-        forward = np.array(TARGET) + [*self.sway, 0.0] - eye
+        forward = np.array(TARGET) + np.array([*self.sway, 0.0]) - eye
         forward /= np.linalg.norm(forward)
         right = np.cross(forward, [0.0, 0.0, 1.0])
         right /= np.linalg.norm(right)
