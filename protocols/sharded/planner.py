@@ -10,7 +10,7 @@ from mesh.errors import NoPlan
 from protocols.sharded.search import SOURCE, Costs, Order, Places, best
 from protocols.sharded.segments import ModelInfo
 
-__all__ = ["EXACT_STATES", "Layout", "Machine", "Piece", "Share", "lay_out", "pieces_of"]
+__all__ = ["EXACT_STATES", "LINK", "Layout", "Machine", "Piece", "Share", "lay_out", "pieces_of"]
 
 EXACT_STATES = 6_000
 """Sets of devices, times the last one in each, up to which every choice is weighed: ten devices in any number of

@@ -18,7 +18,7 @@ from mesh.ids import Rank
 from mesh.protocol import Candidate, Device, Plan, Protocol, Stage
 from protocols.sharded.entry import Pace, feed_line
 from protocols.sharded.line import Load, Part, work_line
-from protocols.sharded.planner import Layout, Machine, lay_out, pieces_of
+from protocols.sharded.planner import LINK, Layout, Machine, lay_out, pieces_of
 from protocols.sharded.segments import ModelInfo
 from protocols.sharded.words import VOCABULARY
 
@@ -37,6 +37,8 @@ class ShardedSpec:
         parts: devices that are to hold a part each. Fewer only where fewer are there; 0 takes as many as pay.
         where: which devices may hold parts: the one that asks, the others, or any. The others are tried first and
             the asking one added if they cannot do it, when it says "elsewhere".
+        link: bytes per second that the network carries between any two devices; only planning relies on it. More
+            makes cuts cheap where much crosses them. The default is 100 Mbit/s.
         window: requests in the line at once; 0 takes two for each device. More hides the network's delay better, and
             makes each device hold more.
         patience: seconds that one request may stay with one device before that device counts as lost.
@@ -47,6 +49,7 @@ class ShardedSpec:
     blobs: tuple[BlobRef, ...]
     parts: int = 0
     where: Where = "anywhere"
+    link: float = LINK
     window: int = 0
     patience: float = 10.0
     setup: float = 120.0
@@ -173,7 +176,7 @@ def _line_trouble(plan: Plan[ShardedSpec, Slice]) -> str | None:
 
 
 def _laid_out(spec: ShardedSpec, crew: Sequence[Candidate], entry: int | None) -> Layout:
-    machines = [Machine(candidate.memory, candidate.speed) for candidate in crew]
+    machines = [Machine(candidate.memory, candidate.speed, spec.link) for candidate in crew]
     most = min(spec.parts or len(crew), len(crew), len(spec.model.segments))
     return lay_out(
         pieces_of(spec.model),

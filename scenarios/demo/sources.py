@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mesh.errors import BadInput
+from protocols.clips import frames_of
 from scenarios.junction.boxes import Box
 from scenarios.junction.camera import Camera
 
@@ -46,32 +46,18 @@ class Clip:
         size: height and width of each.
 
     Raises:
-        BadInput: it cannot be read, or reading videos is not installed.
+        ConfigError: reading videos is not installed.
+        BadInput: the file cannot be read.
     """
 
     def __init__(self, path: Path, most: int) -> None:
         self._path = path
         self._most = most
-        if not path.is_file():
-            raise BadInput(f"There is no video at {path}.")
         self.frames = 0
         for shot in self:
             self.frames += 1
             self.size: tuple[int, int] = (shot.image.shape[0], shot.image.shape[1])
-        if not self.frames:
-            raise BadInput(f"{path} holds no frame that OpenCV can decode.")
 
     def __iter__(self) -> Iterator[Shot]:
-        try:
-            import cv2
-        except ImportError as error:
-            raise BadInput("Reading a video needs OpenCV: pip install 'veilmesh[video]'.") from error
-        video = cv2.VideoCapture(str(self._path))
-        try:
-            for _ in range(self._most):
-                there, picture = video.read()
-                if not there:
-                    return
-                yield Shot(np.ascontiguousarray(picture[:, :, ::-1]))
-        finally:
-            video.release()
+        for image in itertools.islice(frames_of(self._path), self._most):
+            yield Shot(image)
