@@ -87,7 +87,9 @@ class HttpTransport(Transport):
             raise Misuse("a transport serves once at a time")
         guard = Guard(self._guard_limits)
         routes = Routes(self._terms, answer, accept, guard=guard, open_channel=self._channel)
-        runner = web.AppRunner(routes.application(), access_log=None, auto_decompress=False, shutdown_timeout=0.1)
+        runner = web.AppRunner(
+            routes.application(), access_log=None, auto_decompress=False, shutdown_timeout=0.1, lingering_time=0
+        )
         async with AsyncExitStack() as stack:
             context = self._terms.identity.client_context()
             client = await stack.enter_async_context(self._client(context))

@@ -19,6 +19,8 @@ __all__ = ["Patience", "reach"]
 
 T = TypeVar("T")
 
+_CHECK = "check that it is of the same mesh and not expired, and that both clocks are right"
+
 _BEFORE_ASKING = (aiohttp.ClientConnectorError, aiohttp.ClientSSLError, aiohttp.ConnectionTimeoutError)
 
 
@@ -90,12 +92,14 @@ def _verdict(peer: PeerId, address: Address, error: Exception) -> MeshError:
                 "of the same mesh: compare their ids and root.pem."
             )
         if isinstance(cause, ssl.SSLError) and "ALERT" in (cause.reason or ""):
-            return IdentityError(
-                f"{peer.short} at {address} refused our certificate ({cause.reason}): check that it is of the same "
-                "mesh and not expired, and that both clocks are right."
+            return IdentityError(f"{peer.short} at {address} refused our certificate ({cause.reason}): {_CHECK}.")
+        if isinstance(cause, ConnectionResetError | BrokenPipeError | aiohttp.ServerDisconnectedError):
+            # Under TLS 1.3, whoever is refused learns of it only like this.
+            return PeerUnreachable(
+                peer,
+                f"It hung up at {address} before it answered. If it does so again, it may not believe our "
+                f"certificate: {_CHECK}.",
             )
-    if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionResetError):
-        return PeerUnreachable(peer, f"It hung up at {address} before it answered.")
     if isinstance(error, TimeoutError):
         return PeerUnreachable(peer, f"Nobody answers at {address}.")
     return PeerUnreachable(peer, f"It cannot be reached at {address}: {error}.")
