@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from scenarios.demo.figures import Times
@@ -40,12 +40,13 @@ class Screen:
         self._console.print(f"  {seen.seconds:5.2f} s  {seen.device} sees {seen.peer}", highlight=False)
 
     @contextmanager
-    def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
-        """A bar; call what it gives once for each step."""
-        columns = (SpinnerColumn(), TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    def progress(self, what: str, total: int) -> Iterator[Callable[[str], None]]:
+        """A bar; call what it gives once for each step, with how things stand."""
+        standing = TextColumn("{task.fields[standing]}", style="dim")
+        columns = (TextColumn(what), BarColumn(bar_width=20), MofNCompleteColumn(), TimeElapsedColumn(), standing)
         with Progress(*columns, console=self._console, refresh_per_second=5) as bar:
-            task = bar.add_task(what, total=total)
-            yield lambda: bar.advance(task)
+            task = bar.add_task(what, total=total, standing="")
+            yield lambda standing: bar.update(task, advance=1, standing=standing)
 
     def plan(self, parts: Sequence[PartView], *, again: bool) -> None:
         """Who holds which part."""
@@ -87,9 +88,9 @@ def _times_table(outcome: Outcome) -> Table:
     for name in ("", "frames", "per second", "p50", "p95", "p99", "longest"):
         table.add_column(name, justify="left" if not name else "right")
     rows: list[tuple[str, Times]] = [
-        ("whole model, one session", outcome.whole),
-        (f"mesh of {len(outcome.plans[0])} parts", outcome.before),
-        (f"after the loss of {outcome.killed}", outcome.after),
+        ("one session", outcome.whole),
+        (f"{len(outcome.plans[0])} devices", outcome.before),
+        ("after the loss", outcome.after),
     ]
     for name, times in rows:
         waits = (times.p50, times.p95, times.p99, times.longest)

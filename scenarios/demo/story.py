@@ -43,7 +43,7 @@ class Script:
     """What is told.
 
     Attributes:
-        shots: every frame, in order; gone through several times.
+        shots: every frame, in order; gone through several times. Where they are a sequence, they hold the truth.
         frames: how many they are.
         size: height and width of each.
         source: where they come from, for people.
@@ -102,7 +102,7 @@ async def tell(script: Script, fleet: Fleet, screen: Screen) -> tuple[Outcome, l
         sessions=len(run.plans),
         devices=tuple(DeviceUse(m.name, m.alive, m.cpu - used[m.name], m.resident) for m in fleet.machines),
         links=tuple(links),
-        found=tuple(_found(script.shots, run.boxes)),
+        found=tuple(_found(run.score)),
         seconds=time.perf_counter() - began,
     )
     return outcome, run.boxes
@@ -149,6 +149,8 @@ class _Run:
         self._screen = screen
         self._cast = cast
         self._expected = expected
+        self._truth: Iterator[Shot] = iter(script.shots) if isinstance(script.shots, Sequence) else iter(())
+        self.score = Score()
 
     async def through(self, node: Client) -> None:
         """Send every frame and hold every answer against the whole model's."""
@@ -158,7 +160,7 @@ class _Run:
             ) as stream:
                 async for answer in stream.answers(self._inputs()):
                     self._take(answer)
-                    step()
+                    step(self._standing())
                     if len(self.tally.answered) == self.killed_after:
                         await self._kill()
         if stream.statistics is not None:
@@ -178,6 +180,14 @@ class _Run:
             self.tally.differing.append(number)
         height, width = self._script.size
         self.boxes.append(self._script.detector.decode(arrays, height, width))
+        if (shot := next(self._truth, None)) is not None and shot.truth is not None:
+            self.score.add(self.boxes[-1], shot.truth, shot.unclear)
+
+    def _standing(self) -> str:
+        same = f"{len(self.boxes) - len(self.tally.differing)} bytes alike"
+        if not self.score.frames:
+            return same
+        return f"{same}, precision {self.score.total.precision:.0%}, recall {self.score.total.recall:.0%}"
 
     async def _kill(self) -> None:
         parts = self.plans[-1]
@@ -193,7 +203,10 @@ class _Run:
                 self._screen.plan(self.plans[-1], again=len(self.plans) > 1)
             case PlanLost(fault, replayed):
                 self.replayed += replayed
-                self._screen.alarm(f"{fault.message} {replayed} frames are asked again.")
+                name = self._fleet.named(fault.peer).name if fault.peer else "The session"
+                self._screen.alarm(
+                    f"{name} is lost ({fault.reason or fault.message}) {replayed} frames are asked again."
+                )
 
 
 async def wait_met(fleet: Fleet, hear: Callable[[Seen], None] = lambda _seen: None) -> list[Seen]:
@@ -248,7 +261,7 @@ def _whole(script: Script, screen: Screen) -> tuple[Times, list[bytes]]:
             sent.append(sum(oracle.seconds))
             digests.append(_digest(oracle.answer(feeds)))
             answered.append(sum(oracle.seconds))
-            step()
+            step("")
     return Times.of(sent, answered), digests
 
 
@@ -288,11 +301,7 @@ def _links(fleet: Fleet, before: Traffic, after: Traffic) -> list[LinkUse]:
     return [link for link in links if link.bytes]
 
 
-def _found(shots: Iterable[Shot], boxes: Sequence[Sequence[Box]]) -> list[Found]:
-    score = Score()
-    for shot, seen in zip(shots, boxes, strict=False):
-        if shot.truth is not None:
-            score.add(seen, shot.truth, shot.unclear)
+def _found(score: Score) -> list[Found]:
     return [
         Found(label, tally.precision, tally.recall, tally.found + tally.missed)
         for label, tally in sorted(score.labels.items())
