@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,9 +80,7 @@ class Renderer:
 
     def render(self, world: World) -> Seen:
         """A picture (height, width, 3) uint8, what a detector has to find on it, and what is too unclear to ask for."""
-        moving: list[Vehicle | Walker] = [*world.vehicles, *world.walkers]
-        things = [thing for what in moving if (thing := self._met(what)) is not None]
-        things.sort(key=lambda thing: -thing.distance)
+        things = sorted(self._met([*world.vehicles, *world.walkers]), key=lambda thing: -thing.distance)
         picture = self._ground(things)
         self._painter.turn_to(picture)
         waiting = list(self._posts)
@@ -94,18 +93,22 @@ class Renderer:
         self._forget(world)
         return self._developed(picture), *self._truth(things)
 
-    def _met(self, what: Vehicle | Walker) -> _Thing | None:
-        """The thing as the camera meets it; None if it is off the picture."""
-        pose = what.pose()
-        outline = _outline(what, pose)
-        pixels = self._view.project(outline)
-        (left, top), (right, bottom) = pixels.min(axis=0).tolist(), pixels.max(axis=0).tolist()
+    def _met(self, moving: Sequence[Vehicle | Walker]) -> Iterator[_Thing]:
+        """Those that are on the picture, as the camera meets them."""
+        poses = [what.pose() for what in moving]
+        outlines = [_outline(what, pose) for what, pose in zip(moving, poses, strict=True)]
+        pixels = self._view.project(np.concatenate([np.zeros((0, 3)), *outlines]))
         margin = self._view.width // 12
-        if min(right, bottom) < -margin or left > self._view.width + margin or top > self._view.height + margin:
-            return None
-        distance = math.hypot(pose[0] - self._view.eye[0], pose[1] - self._view.eye[1])
-        edge = _rounded(left, top, right, bottom) if isinstance(what, Walker) else hull(pixels)
-        return _Thing(what, pose, distance, outline, edge)
+        start = 0
+        for what, pose, outline in zip(moving, poses, outlines, strict=True):
+            around = pixels[start : start + len(outline)]
+            start += len(outline)
+            (left, top), (right, bottom) = around.min(axis=0).tolist(), around.max(axis=0).tolist()
+            if min(right, bottom) < -margin or left > self._view.width + margin or top > self._view.height + margin:
+                continue
+            distance = math.hypot(pose[0] - self._view.eye[0], pose[1] - self._view.eye[1])
+            edge = _rounded(left, top, right, bottom) if isinstance(what, Walker) else hull(around)
+            yield _Thing(what, pose, distance, outline, edge)
 
     def _draw(self, thing: _Thing) -> None:
         if isinstance(thing.what, Walker):
@@ -123,7 +126,7 @@ class Renderer:
 
     def _ground(self, things: list[_Thing]) -> Image.Image:
         """The street with the shadows, and at dusk the headlights, of all that is on it."""
-        shadows = [_spread(t.outline) if self._light.diffuse else self._fallen(t) for t in things]
+        shadows = [_spread(t) if self._light.diffuse else self._fallen(t) for t in things]
         shade = self._mask(shadows, *((190, 2.2) if self._light.diffuse else (255, 0.6)))
         ground = Image.composite(self._street.shaded, self._street.lit, shade)
         if self._street.glared is None:
@@ -210,9 +213,14 @@ def _rounded(left: float, top: float, right: float, bottom: float) -> Points:
     return np.column_stack([xs, ys])
 
 
-def _spread(outline: Points) -> Points:
+def _spread(thing: _Thing) -> Points:
     """The ground (n, 2) that a thing darkens under a grey sky: below it and a little around."""
-    low = hull(outline[outline[:, 2] < 0.6, :2])
+    if isinstance(thing.what, Walker):
+        low = thing.outline[:4, :2]
+    elif thing.what.kind.name == "bicycle":
+        low = hull(thing.outline[:6, :2])
+    else:
+        low = thing.outline[:8, :2]
     middle = low.mean(axis=0)
     return np.asarray(middle + (low - middle) * 1.12)
 

@@ -41,7 +41,15 @@ TURN_SHARES = (0.56, 0.24, 0.20)
 
 @dataclass(slots=True, eq=False)
 class Vehicle:
-    """One vehicle on its way. `front` is the distance of its front bumper along `path`."""
+    """One vehicle on its way.
+
+    Attributes:
+        number: counts all vehicles of a world, in the order in which they came.
+        front: the distance of its front bumper along `path`.
+        speed, wish: how fast it drives, and would drive on a free straight road.
+        stood: seconds for which it has been standing.
+        pushing: whether it has lost its patience in the middle of the junction.
+    """
 
     number: int
     kind: Kind
@@ -104,6 +112,7 @@ class Traffic:
         self.vehicles = [v for v in self.vehicles if v.front - v.kind.length < v.path.length - 1.0]
 
     def _arrive(self, elapsed: float) -> None:
+        """Brings new vehicles to the arms' far ends, as a Poisson process, where there is room."""
         for arm in range(ARMS):
             if self._rng.random() >= self._rates[arm] * elapsed:
                 continue

@@ -2,7 +2,8 @@
 
     python -m scenarios.junction.train --steps 3000 --out scenarios/junction/detector.onnx
 
-Needs the extra `train`. Everything it learns from is rendered from seeds (`dataset.py`), so the recipe is the data.
+Needs the extra `train`. Everything it learns from is rendered from seeds (`dataset.py`), so the recipe is the data, as
+long as the renderer stays; the card written beside the model says what it is worth on frames of the renderer as it is.
 """
 
 from __future__ import annotations

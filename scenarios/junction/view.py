@@ -50,7 +50,7 @@ class View:
     def project(self, points: Points) -> Points:
         """Pixels (..., 2), x to the right and y down, of the world points (..., 3)."""
         seen = (points - self.eye) @ self.axes.T
-        return np.asarray(seen[..., :2] / seen[..., 2:] * self.focal + (self.width / 2, self.height / 2))
+        return np.asarray(seen[..., :2] * (self.focal / seen[..., 2:]) + np.array([self.width / 2, self.height / 2]))
 
     def distance(self, points: Points) -> Points:
         """Metres (...,) from the eye to the world points (..., 3)."""
