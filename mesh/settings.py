@@ -80,7 +80,7 @@ def settings(
     values, origins = _from_file(file, environ, places)
     for name in sorted(names):
         if (word := environ.get(_PREFIX + name.upper())) is not None:
-            values[name], origins[name] = from_text(name, word), f"environment, {_PREFIX}{name.upper()}"
+            values[name], origins[name] = _from_word(name, word), f"environment, {_PREFIX}{name.upper()}"
     for name, value in (flags or {}).items():
         if value is not None:
             values[name], origins[name] = value, "flag"
@@ -106,6 +106,13 @@ def _from_file(file: Path | None, environ: Mapping[str, str], places: Places) ->
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     return values, dict.fromkeys(values, f"file, {path}")
+
+
+def _from_word(name: str, word: str) -> object:
+    try:
+        return from_text(name, word)
+    except ConfigError as error:
+        raise ConfigError(f"{_PREFIX}{name.upper()} in the environment: {error}") from error
 
 
 def _beside(state: Path) -> Path:

@@ -119,7 +119,8 @@ def open_picture(path: Path) -> Picture:
                 raise BadInput(f"{path} has {image.width}x{image.height} pixels: shrink it to {LARGEST:,} or fewer.")
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise BadInput(f"{path} is no picture that can be read: {error}.") from error
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise BadInput(f"{path} is no picture that can be read: {why}.") from error
 
 
 def _layout(port: Port, said: str | None) -> tuple[Port, str, tuple[int, int, int]] | None:

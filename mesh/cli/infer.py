@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +121,7 @@ class _Run:
             if out is not None and out.suffix.lower() not in workshop.writes:
                 raise BadInput(f"{out}: answers are written to {' or '.join(workshop.writes)} files.")
             before = node.status()
-            inputs = islice(workshop.read(source, manifest), frames)
+            inputs = _begun(islice(workshop.read(source, manifest), frames))
             began = time.monotonic()
             with (
                 node.stream(
@@ -202,6 +202,11 @@ def _percentiles(latencies: list[float]) -> dict[str, float]:
         return {"p50": latencies[0]} if latencies else {}
     cuts = statistics.quantiles(latencies, n=100, method="inclusive")
     return {"p50": cuts[49], "p90": cuts[89], "p99": cuts[98]}
+
+
+def _begun(inputs: Iterator[Tensors]) -> Iterator[Tensors]:
+    """The same, with the first one read: a file that cannot be read is to trouble no other device."""
+    return chain(list(islice(inputs, 1)), inputs)
 
 
 def _counted(answers: Iterator[Tensors], advance: Callable[[], None]) -> Iterator[Tensors]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from mesh.control import Offer
 from mesh.doors.language import PeerView, PlanView, StageView, Status, plain
-from mesh.errors import IdentityError, MeshError, PeerDeclined, PeerMisbehaved
+from mesh.errors import IdentityError, MeshError, PeerDeclined, PeerError, PeerMisbehaved
 from mesh.identity import Identity
 from mesh.node import Node
 from mesh.plugins import Installed
@@ -127,8 +127,12 @@ def _trouble(errors: Sequence[MeshError]) -> tuple[str, str]:
     for kinds, state in (((IdentityError, PeerMisbehaved), "stranger"), ((PeerDeclined,), "declined")):
         for error in errors:
             if isinstance(error, kinds):
-                return state, str(error)
-    return "silent", str(errors[0])
+                return state, _reason(error)
+    return "silent", _reason(errors[0])
+
+
+def _reason(error: MeshError) -> str:
+    return error.reason if isinstance(error, PeerError) else str(error)
 
 
 def _listed(names: Iterable[str]) -> str:
