@@ -10,7 +10,7 @@ grows with what has come, so a length that is only claimed costs nothing.
 
 from __future__ import annotations
 
-from mesh.errors import BadFrame, FrameTooLarge
+from mesh.errors import BadFrame, FrameTooLarge, WireError
 
 __all__ = ["FAREWELL", "SIGN_OF_LIFE", "Deframer", "length_prefix"]
 
@@ -35,10 +35,12 @@ class Deframer:
 
     Attributes:
         farewell: the last word has come.
+        broken: why nothing that comes from now on can be a frame; None while all is well.
     """
 
     def __init__(self, limit: int) -> None:
         self.farewell = False
+        self.broken: WireError | None = None
         self._limit = limit
         self._buffer = memoryview(bytearray(_BUFFER))
         self._end = 0
@@ -51,20 +53,13 @@ class Deframer:
         return self._buffer[self._end :] if self._large is None else self._large[self._have :]
 
     def filled(self, count: int) -> list[memoryview]:
-        """`count` bytes have come into `room`: the frames that are whole by that, in order.
-
-        Raises:
-            FrameTooLarge: a frame claims more than the limit.
-            BadFrame: something follows the last word.
-        """
+        """`count` bytes have come into `room`: the frames that are whole by that, in order; then see `broken`."""
         if self._large is not None:
             return self._filled_large(self._large, count)
         self._end += count
         frames: list[memoryview] = []
         start = 0
-        while self._end - start >= 4:
-            if self.farewell:
-                raise BadFrame("something follows the last word")
+        while self._end - start >= 4 and self.broken is None:
             length = int.from_bytes(self._buffer[start : start + 4], "big")
             begin = start + 4
             if self._special(length):
@@ -81,12 +76,14 @@ class Deframer:
         return frames
 
     def _special(self, length: int) -> bool:
-        if length == 2**32 - 1:
+        """Whether `length` is that of no frame, but has a meaning of its own, or none."""
+        if self.farewell:
+            self.broken = BadFrame("something follows the last word")
+        elif length == 2**32 - 1:
             self.farewell = True
-            return True
-        if length > self._limit:
-            raise FrameTooLarge(f"a frame of {length} bytes; at most {self._limit} are taken")
-        return length == 0
+        elif length > self._limit:
+            self.broken = FrameTooLarge(f"a frame of {length} bytes; at most {self._limit} are taken")
+        return length == 0 or self.farewell or self.broken is not None
 
     def _begin_large(self, length: int, start: memoryview) -> None:
         self._large = memoryview(bytearray(min(length, _FIRST)))

@@ -33,6 +33,9 @@ __all__ = ["GuardLimits", "HttpTransport", "Patience"]
 REUSE = 15.0
 """Seconds that a connection for calls is kept. Less than `GuardLimits.idle` over there, so that we let go first."""
 
+AT_ONCE = 8
+"""Calls to one peer at once; more wait their turn. Each takes a connection, and a first call a handshake."""
+
 LEAVE = 0.5
 """Seconds that leaving waits for polite farewells."""
 
@@ -149,7 +152,8 @@ class HttpTransport(Transport):
     def _client(self, context: ssl.SSLContext) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
             ssl=context,
-            limit=0,  # a call ends by itself soon enough
+            limit=0,
+            limit_per_host=AT_ONCE,
             keepalive_timeout=REUSE,
             happy_eyeballs_delay=None,
         )

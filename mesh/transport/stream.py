@@ -148,15 +148,13 @@ class StreamChannel(Channel, asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         self._heard = self._loop.time()
-        try:
-            frames = self._deframer.filled(nbytes)
-        except WireError as error:
-            self._finish(error)
-            self.abort()
-            return
+        frames = self._deframer.filled(nbytes)
         if self._end is None:
             self._take(frames)
-        if self._deframer.farewell:
+        if self._deframer.broken is not None:
+            self._finish(self._deframer.broken)
+            self.abort()
+        elif self._deframer.farewell:
             self._finish(PeerLost(self.peer, "It closed the channel."))
             self._part()
             self._close()

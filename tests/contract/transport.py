@@ -80,7 +80,7 @@ async def silence_ends_a_call(world: World) -> None:
         await asyncio.Event().wait()
         return request
 
-    async with world.devices(2, answer) as (a, b):
+    async with world.impatient().devices(2, answer) as (a, b):
         with pytest.raises(PeerUnreachable, match="did not answer"):
             await a.transport.call(b.sighting, ASK)
 

@@ -65,6 +65,10 @@ class World(ABC):
     def nowhere(self) -> Address:
         """An address where nobody listens."""
 
+    def impatient(self) -> World:
+        """The same, where calls are soon given up."""
+        return self
+
     @asynccontextmanager
     async def devices(self, count: int, answer: Answer = echo) -> AsyncIterator[list[Member]]:
         """So many devices, all serving."""
@@ -125,15 +129,19 @@ class Http(World):
 
     name = "http"
 
-    def __init__(self, identities: list[Identity]) -> None:
+    def __init__(self, identities: list[Identity], patience: Patience | None = None) -> None:
         self._identities = identities
+        self._patience = patience or Patience(connect=20.0, call=20.0)
+
+    def impatient(self) -> World:
+        return Http(self._identities, Patience(call=0.5))
 
     def run(self, story: Coroutine[Any, Any, None]) -> None:
         asyncio.run(story)
 
     def transports(self, count: int) -> list[Transport]:
-        here, patience = Address("127.0.0.1", 0), Patience(connect=2.0, call=1.0)
-        return [HttpTransport(identity, here, patience=patience) for identity in self._identities[:count]]
+        here = Address("127.0.0.1", 0)
+        return [HttpTransport(identity, here, patience=self._patience) for identity in self._identities[:count]]
 
     def kill(self, member: Member, channel: Channel) -> None:
         assert isinstance(channel, StreamChannel)
