@@ -1,0 +1,1 @@
+"""What the mesh is for: a city of devices, one story a folder."""
