@@ -43,7 +43,7 @@ class SegmentInfo:
         weights: bytes of the weights in it.
         scratch: bytes of values alive at once at its worst moment, those that only pass through included.
         multiply_adds: counted from the shapes of the sample; operators that do not multiply count one per element.
-        seconds: its share of the median time that the whole model takes for one answer, on one thread of the device
+        seconds: its share of the least time that the whole model takes for one answer, on one thread of the device
             that prepared it.
         entering: what crosses the cut before it, as places in `ModelInfo.values`.
     """
