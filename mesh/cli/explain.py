@@ -66,8 +66,9 @@ def _particular(name: str) -> dict[str, Any]:
     from mesh.protocol import Means
 
     protocol: Protocol[Any, Any, Any] = load_protocol(name, Means())
-    about = inspect.cleandoc(inspect.getdoc(type(protocol)) or "").partition("\n")[0]
-    return _report(f"{protocol.name}: {about}", protocol.promises, protocol.vocabulary, ())
+    module = inspect.getmodule(type(protocol))
+    about = (inspect.getdoc(module) or inspect.getdoc(type(protocol)) or protocol.name).partition("\n")[0]
+    return _report(about, protocol.promises, protocol.vocabulary, ())
 
 
 def _report(
@@ -104,4 +105,4 @@ def _sentences(title: str, sentences: Iterable[str]) -> None:
     if found:
         click.echo(f"\n{title}")
     for sentence in found:
-        click.echo(f"  {sentence}")
+        click.echo(click.wrap_text(sentence, 100, initial_indent="  - ", subsequent_indent="    "))
