@@ -93,6 +93,7 @@ def canonical(value: object) -> bytes:
         Misuse: it holds something that has no place in a plan.
     """
     try:
+        msgspec.msgpack.encode(value, enc_hook=_plain)  # JSON has integers of any size, and arithmetic here has not
         return msgspec.json.encode(value, enc_hook=_plain, order="deterministic")
     except (TypeError, OverflowError, UnicodeEncodeError) as error:
         raise Misuse(f"{type(value).__name__} cannot be written down: {error}") from error
