@@ -33,7 +33,9 @@ MAX_ADDRESSES = 8
 LIFETIME = 1200
 """Seconds after which a peer that has not been heard of is forgotten."""
 
-_ASKING = 32  # questions for the addresses of single peers that may be open at once
+ASKERS = 32
+"""Questions that may be open at once, where somebody told a name and not yet an address."""
+
 _CURE = "check that the network carries multicast and others share port 5353, or name the peers in the configuration."
 _log = logging.getLogger(__name__)
 
@@ -49,7 +51,8 @@ class MdnsDiscovery(Discovery):
     def __init__(self, *, interfaces: Sequence[str] | None = None) -> None:
         self._wanted = interfaces
         self._heard: dict[PeerId, tuple[Address, ...]] = {}
-        self._asking: set[PeerId] = set()
+        self._unplaced: dict[PeerId, AsyncServiceInfo] = {}
+        self._askers = 0
         self._full = False
         self._me: PeerId | None = None
         self._interfaces: list[Interface] = []
@@ -96,7 +99,7 @@ class MdnsDiscovery(Discovery):
             self._look_up(peer, AsyncServiceInfo(service_type, name), zeroconf)
 
     def _has_room(self) -> bool:
-        if len(self._heard) + len(self._asking) < MAX_PEERS:
+        if len(self._heard) + len(self._unplaced) < MAX_PEERS:
             return True
         if not self._full:
             self._full = True
@@ -106,18 +109,24 @@ class MdnsDiscovery(Discovery):
     def _look_up(self, peer: PeerId, info: AsyncServiceInfo, daemon: zeroconf.Zeroconf) -> None:
         if info.load_from_cache(daemon):
             self._note(peer, info)
-        elif self._tasks is not None and peer not in self._asking and len(self._asking) < _ASKING:
-            self._asking.add(peer)
-            self._tasks.create_task(self._ask(peer, info, daemon))
+        elif self._tasks is not None:
+            self._unplaced.setdefault(peer, info)
+            if self._askers < ASKERS:
+                self._askers += 1
+                self._tasks.create_task(self._ask(daemon))
 
-    async def _ask(self, peer: PeerId, info: AsyncServiceInfo, daemon: zeroconf.Zeroconf) -> None:
+    async def _ask(self, daemon: zeroconf.Zeroconf) -> None:
+        """Ask where those live who told only their names, one after another."""
         try:
-            if await info.async_request(daemon, timeout=3000):
-                self._note(peer, info)
+            while self._unplaced:
+                peer = next(iter(self._unplaced))
+                info = self._unplaced.pop(peer)
+                if await info.async_request(daemon, timeout=3000):
+                    self._note(peer, info)
         except (OSError, zeroconf.Error) as error:
-            _log.info("asking where %s lives failed: %s", peer.short, error)
+            _log.info("asking by mDNS where devices live failed: %s", error)
         finally:
-            self._asking.discard(peer)
+            self._askers -= 1
 
     def _note(self, peer: PeerId, info: AsyncServiceInfo) -> None:
         claimed = [ipaddress.ip_address(packed) for packed in info.addresses_by_version(zeroconf.IPVersion.All)]
