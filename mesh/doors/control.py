@@ -51,13 +51,13 @@ async def open_control_door(path: Path, inside: Insides) -> AsyncIterator[None]:
         ConfigError: a node answers there already, or something else lies there, or the folder cannot be used.
     """
     runner = web.AppRunner(_application(inside), access_log=None, shutdown_timeout=0.5, handler_cancellation=True)
-    await runner.setup()
-    try:
-        with _bound(path) as listener:
+    with _bound(path) as listener:
+        await runner.setup()
+        try:
             await web.SockSite(runner, listener).start()
             yield
-    finally:
-        await runner.cleanup()
+        finally:
+            await runner.cleanup()
 
 
 def _application(inside: Insides) -> web.Application:
