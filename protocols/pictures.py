@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -114,7 +115,7 @@ def open_picture(path: Path) -> Picture:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with Image.open(path, formats=("PNG", "JPEG")) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=("PNG", "JPEG")) as image:
             if image.width * image.height > LARGEST:
                 raise BadInput(f"{path} has {image.width}x{image.height} pixels: shrink it to {LARGEST:,} or fewer.")
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
