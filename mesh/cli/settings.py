@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from mesh.cli.screen import as_json, chosen_node, emit
-from mesh.config import to_toml
+from mesh.config import Size, to_toml
 from mesh.settings import settings
 
 __all__ = ["config"]
@@ -16,7 +16,12 @@ __all__ = ["config"]
 
 @click.group()
 def config() -> None:
-    """Look at settings. They come from flags, then MESH_... in the environment, then a file, then defaults."""
+    """Look at settings. They come from flags, then MESH_... in the environment, then a file, then defaults.
+
+    \b
+    Example:
+      mesh config show
+    """
 
 
 @config.command()
@@ -34,10 +39,9 @@ def show(state: Path | None, control: Path | None, config: Path | None, as_json:
     if not as_json:
         click.echo(to_toml(found.config, found.origins), nl=False)
         return
-    plain = {field.name: getattr(found.config, field.name) for field in msgspec.structs.fields(type(found.config))}
-    emit(
-        {
-            name: {"value": str(value) if isinstance(value, Path) else value, "from": found.origins[name]}
-            for name, value in plain.items()
-        }
-    )
+    plain: dict[str, object] = msgspec.to_builtins(found.config, enc_hook=_plain)
+    emit({name: {"value": value, "from": found.origins[name]} for name, value in plain.items()})
+
+
+def _plain(value: object) -> object:
+    return int(value) if isinstance(value, Size) else str(value)
