@@ -22,8 +22,8 @@ class Cables(Protocol):
     def crosses(self, source: PeerId, target: PeerId) -> bool:
         """Whether a frame would get from one to the other now."""
 
-    def carry(self, source: PeerId, target: PeerId, frame: Frame) -> tuple[bytes, float]:
-        """The frame as it will arrive, and after how many seconds."""
+    def carry(self, source: PeerId, target: PeerId, frame: Frame) -> tuple[bytes, float, float]:
+        """The frame as it will arrive; for how many seconds it keeps the cable busy; and how long it is under way."""
 
     def forget(self, pipe: Pipe) -> None:
         """This pipe has carried its last."""
@@ -44,6 +44,7 @@ class Pipe:
         self._network = network
         self._queue: deque[tuple[float, bytes]] = deque()
         self._waiting = 0
+        self._free = 0.0  # when the cable is done with what was handed to it
         self._due = 0.0
         self.ended = False
         self._news = asyncio.Event()
@@ -56,8 +57,9 @@ class Pipe:
             await self._news.wait()
         if self.ended:
             raise PeerLost(self.target, "The channel is closed.")
-        data, wait = self._network.carry(self.source, self.target, frame)
-        self._due = max(self._due, asyncio.get_running_loop().time() + wait)
+        data, busy, wait = self._network.carry(self.source, self.target, frame)
+        self._free = max(self._free, asyncio.get_running_loop().time()) + busy
+        self._due = max(self._due, self._free + wait)
         self._queue.append((self._due, data))
         self._waiting += len(data)
         self._news.set()

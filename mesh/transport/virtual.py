@@ -133,15 +133,14 @@ class VirtualNetwork:
         """Whether a frame would get from one to the other now."""
         return self.link(source, target).up and not {source, target} & self._stalled
 
-    def carry(self, source: PeerId, target: PeerId, frame: Frame) -> tuple[bytes, float]:
-        """The frame as it will arrive, and after how many seconds."""
+    def carry(self, source: PeerId, target: PeerId, frame: Frame) -> tuple[bytes, float, float]:
+        """The frame as it will arrive; for how many seconds it keeps the cable busy; and how long it is under way."""
         link, data = self.link(source, target), encode(frame)
         if self._transcript:
             self.sent.append((source, target, frame))
         self._traffic[source, target] = self._traffic.get((source, target), 0) + len(data)
-        wait = link.delay + self._random.random() * link.jitter
-        wait += len(data) / link.rate if link.rate else 0.0
-        return (link.tamper(data) if link.tamper else data), wait
+        busy = len(data) / link.rate if link.rate else 0.0
+        return (link.tamper(data) if link.tamper else data), busy, link.delay + self._random.random() * link.jitter
 
     def traffic(self, me: PeerId) -> dict[PeerId, Traffic]:
         """Bytes that `me` sent to and received from each peer."""
@@ -234,11 +233,11 @@ class _VirtualTransport(Transport):
 
     async def _call(self, target: PeerId, request: Frame) -> Frame:
         network = self._network
-        data, wait = network.carry(self.peer, target, request)
-        await self._travel(self.peer, target, wait)
+        data, busy, wait = network.carry(self.peer, target, request)
+        await self._travel(self.peer, target, busy + wait)
         reply = await network.host(target).answer(self.peer, decode(data))
-        data, wait = network.carry(target, self.peer, reply)
-        await self._travel(target, self.peer, wait)
+        data, busy, wait = network.carry(target, self.peer, reply)
+        await self._travel(target, self.peer, busy + wait)
         network.host(target)  # it died on the way: no whole answer ever comes of that
         return decode(data)
 
