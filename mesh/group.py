@@ -18,12 +18,15 @@ from mesh.inbox import Inbox
 from mesh.messages import Message, pack, unpack
 from mesh.wire import FRAME_LIMIT, Frame
 
-__all__ = ["BODY_LIMIT", "Group", "open_group"]
+__all__ = ["BODY_LIMIT", "BUDGET", "Group", "open_group"]
 
 M = TypeVar("M", bound=Message)
 
 BODY_LIMIT = FRAME_LIMIT - 2**17
 """Bytes of one message at most: a frame, less what its header can take."""
+
+BUDGET = 4 * FRAME_LIMIT
+"""Bytes that one peer may have lying unread in one session. Whoever sends more than that unasked, misbehaves."""
 
 
 class Group:
@@ -154,7 +157,7 @@ async def open_group(
     *,
     channels: Mapping[Rank, Channel],
     vocabulary: Iterable[type[Message]],
-    budget: int = 4 * FRAME_LIMIT,
+    budget: int = BUDGET,
 ) -> AsyncIterator[Group]:
     """Read the channels of one session for as long as the context is open. Leaves them open; their owner closes them.
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from mesh.blobs import BlobRef
 from mesh.errors import NoPlan
-from mesh.group import Group
+from mesh.group import BUDGET, Group
 from mesh.ids import Rank
 from mesh.protocol import Candidate, Device, Plan, Protocol, Stage
 from protocols.sharded.entry import Pace, feed_line
@@ -149,9 +149,14 @@ class Sharded(Protocol[ShardedSpec, Slice, None]):
 
 
 def pace_of(plan: Plan[ShardedSpec, Slice]) -> Pace:
-    """How much the plan lets into the line, and how long anything may take."""
+    """How much the plan lets into the line, and how long anything may take.
+
+    All that is in the line may come to lie before one slow device, and must not be more than may be sent unasked.
+    """
     spec = plan.spec
-    return Pace(spec.window or 2 * len(plan.stages), spec.patience, spec.setup)
+    heaviest = max(0, *(spec.model.crossing_bytes(cut) for cut in range(len(spec.model.segments) + 1)))
+    most = max(1, BUDGET // (2 * heaviest + 1))
+    return Pace(min(spec.window or 2 * len(plan.stages), most), spec.patience, spec.setup)
 
 
 def _model_trouble(spec: ShardedSpec) -> str | None:
