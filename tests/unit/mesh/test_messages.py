@@ -188,7 +188,7 @@ def test_equal_values_are_written_alike(tree: Tree) -> None:
         '{"leaves":[],"weights":{"b":1.0,"a":1.0}}',
         '{"leaves":[],"weights":{"a":1}}',
         '{"leaves":[{"peer":"nobody","numbers":[]}],"weights":{}}',
-        '{"leaves":[{"peer":"%s","numbers":[1%s]}],"weights":{}}' % (A, "0" * 400),
+        '{"leaves":[{"peer":"' + A + '","numbers":[1' + "0" * 400 + ']}],"weights":{}}',
         '{"leaves":[],"weights":{"a":1e999}}',
         '{"leaves":[],"weights":{"\\ud800":1.0}}',
         '{"leaves":[],"weights":{}',
