@@ -274,7 +274,7 @@ class Service:
     def _strike(self, seq: int) -> None:
         self._ledger.close(seq)
         answer = self._answers.pop(seq, None)
-        if answer is not None and not answer.cancel():
+        if answer is not None and not answer.cancel() and not answer.cancelled():
             answer.exception()  # seen, should nobody ever have waited for it
         self._changed.set()
 
