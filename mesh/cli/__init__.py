@@ -25,7 +25,7 @@ _COMMANDS = {
     "explain": ("mesh.cli.explain:explain", "Who may learn what from a protocol."),
     "ca": ("mesh.cli.ca:ca", "Found a mesh, and admit devices to it."),
     "config": ("mesh.cli.settings:config", "Show the settings in force."),
-    "version": ("mesh.cli.status:version", "What is installed here."),
+    "version": ("mesh.cli.version:version", "What is installed here."),
 }
 """Where each command is, and its one line of help. One without a place comes from another package."""
 

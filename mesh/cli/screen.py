@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from mesh.doors.language import encode
 from mesh.errors import MeshError
 
 __all__ = ["as_json", "bytes_of", "chosen_node", "emit", "pairs", "rate_of", "seconds_of", "table", "warn"]
@@ -33,6 +32,8 @@ def chosen_node(command: F) -> F:
 
 def emit(value: object) -> None:
     """One JSON document on stdout."""
+    from mesh.doors.language import encode
+
     sys.stdout.write(msgspec.json.format(encode(value), indent=2).decode() + "\n")
 
 

@@ -1,10 +1,9 @@
-"""`mesh status`, `mesh peers`, `mesh version`."""
+"""`mesh status` and `mesh peers`."""
 
 from __future__ import annotations
 
 import asyncio
 import datetime
-import platform
 from pathlib import Path
 
 import click
@@ -14,7 +13,7 @@ from mesh.client import Client
 from mesh.doors.language import PeerView, Status
 from mesh.settings import settings
 
-__all__ = ["node_of", "peers", "status", "version"]
+__all__ = ["node_of", "peers", "status"]
 
 _SOON = datetime.timedelta(days=7)
 
@@ -66,31 +65,6 @@ def peers(state: Path | None, control: Path | None, config: Path | None, as_json
         if peer.reason:
             warn(f"{peer.peer.short} is {peer.state}: {peer.reason}")
     return None
-
-
-@click.command()
-@as_json
-def version(as_json: bool) -> None:
-    """What is installed here.
-
-    \b
-    Example:
-      mesh version --json
-    """
-    from importlib.metadata import distributions
-
-    wanted = ("aiohttp", "cryptography", "numpy", "onnx", "onnxruntime", "torch", "zeroconf")
-    here = {found.name.lower(): found.version for found in distributions()}
-    found = {
-        "veilmesh": here.get("veilmesh", "unknown"),
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.release()} {platform.machine()}",
-        **{name: here.get(name, "not installed") for name in wanted},
-    }
-    if as_json:
-        emit(found)
-    else:
-        pairs(list(found.items()))
 
 
 def _show_status(found: Status) -> None:

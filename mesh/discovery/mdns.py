@@ -69,7 +69,10 @@ class MdnsDiscovery(Discovery):
             self._tasks = await stack.enter_async_context(_Tasks())
             daemon = _daemon(self._interfaces)
             stack.push_async_callback(daemon.async_close)
-            browser = AsyncServiceBrowser(daemon.zeroconf, SERVICE, handlers=[self._on_change])
+            # Asked for by multicast: a unicast answer goes to any one of the programs that share the port here.
+            browser = AsyncServiceBrowser(
+                daemon.zeroconf, SERVICE, handlers=[self._on_change], question_type=zeroconf.DNSQuestionType.QM
+            )
             stack.push_async_callback(browser.async_cancel)
             try:
                 # Names hold a key's hash, so no other device can have ours: asking around first would cost a second.

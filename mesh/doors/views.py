@@ -21,7 +21,7 @@ from mesh.resources import Memory, usage
 from mesh.store.catalogue import Catalogue
 from mesh.store.contract import Store
 
-__all__ = ["Insides", "installed_version", "peers", "plan_view", "status"]
+__all__ = ["Insides", "peers", "plan_view", "status"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def status(inside: Insides) -> Status:
         peer=node.peer,
         mesh=inside.identity.mesh,
         owner=inside.owner,
-        version=installed_version(),
+        version=_version(),
         pid=os.getpid(),
         addresses=tuple(map(str, node.addresses)),
         expires=inside.identity.expires.isoformat(),
@@ -93,12 +93,11 @@ def plan_view(plan: Plan[Any, Any]) -> PlanView:
     return PlanView(plan.protocol, plan.quorum, stages)
 
 
-def installed_version() -> str:
-    """Of this distribution; "unknown" where it runs without having been installed."""
+def _version() -> str:
     try:
         return version("veilmesh")
     except PackageNotFoundError:
-        return "unknown"
+        return "not installed"
 
 
 def _peer_view(answers: dict[str, Answered]) -> PeerView:
