@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from mesh.contracts import Discovery, Sighting, Transport
 from mesh.control import Accepted, Ask, Began, Invite, Offer, Release, Released, Start, ask, encode_plan, plan_digest
-from mesh.errors import MeshError, NoPlan, PeerError, PeerMisbehaved, PeerUnreachable, one_line
+from mesh.errors import MeshError, NoPlan, PeerDeclined, PeerError, PeerLost, PeerMisbehaved, PeerUnreachable, one_line
 from mesh.ids import PeerId, Rank, SessionId, new_session
 from mesh.messages import Message
 from mesh.protocol import Candidate, Plan, Protocol
@@ -115,7 +115,9 @@ class Recruiter:
             PeerError: one of them cannot; those who can are still waiting, and want to be released.
         """
         replies = await self._all(plan.roster[1:], Start(session=session), Began)
-        for reply in replies.values():
+        for peer, reply in replies.items():
+            if isinstance(reply, PeerDeclined):  # a no after a yes is held against it, or it could say so for ever
+                raise PeerLost(peer, f"It said yes, and then would not begin: {reply.reason}")
             if isinstance(reply, PeerError):
                 raise reply
 
