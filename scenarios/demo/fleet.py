@@ -59,7 +59,13 @@ class Machine:
         command = [sys.executable, "-P", "-m", "mesh", "up", "--config", str(self._file)]
         with self.log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_parent
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=_die_with_parent,
+                # Settings of this machine's own node are stronger than the file that each device is given here.
+                env={name: value for name, value in os.environ.items() if not name.startswith("MESH_")},
             )
 
     def look(self) -> None:
