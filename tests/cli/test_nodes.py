@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,6 +109,23 @@ def test_a_node_that_is_told_to_stop_leaves_cleanly(nodes: list[Neighbour], numb
     lines = [json.loads(line) for line in said.splitlines()]
     assert lines[-1]["message"].startswith("stopping")
     assert {"time", "level", "logger", "message"} <= set(lines[0])
+
+
+@pytest.mark.parametrize("prefix", ["", "@"])
+def test_systemd_is_told_when_a_node_is_ready_and_when_it_stops(
+    nodes: list[Neighbour], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefix: str
+) -> None:
+    """By the socket that it names, in the file system or outside of it."""
+    state, path = tmp_path / "state", f"{tmp_path}/notify"
+    assert 0 == mesh("ca", "issue", "--authority", nodes[0].state.parent / "authority", state=state).returncode
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(f"\0{path}" if prefix else path)
+        manager.settimeout(30)
+        monkeypatch.setenv("NOTIFY_SOCKET", prefix + path)
+        with neighbour(state) as guest:
+            assert b"READY=1" == manager.recv(100)
+            guest.stop()
+        assert b"STOPPING=1" == manager.recv(100)
 
 
 async def _in_sight(node: Neighbour, peer: str, *, here: bool) -> None:
