@@ -98,12 +98,12 @@ class City:
 
     async def wait_quiet(self, seconds: float) -> list[str]:
         """Wait until nothing is left over, for so many seconds at most; what is left then."""
-        pause = 0.05
-        for _ in range(int(seconds / pause)):
-            if not self.leftovers():
-                break
-            await asyncio.sleep(pause)
-        return self.leftovers()
+        loop = asyncio.get_running_loop()
+        pause, end = 0.05, loop.time() + seconds
+        while (left := self.leftovers()) and loop.time() < end:
+            await asyncio.sleep(min(pause, end - loop.time()))
+            pause = min(1.2 * pause, 0.5)  # whoever waits long need not look often
+        return left
 
     def _node(self, number: int, equipment: Equipment) -> Node:
         return Node(
