@@ -36,6 +36,8 @@ LIFETIME = 1200
 ASKERS = 32
 """Questions that may be open at once, where somebody told a name and not yet an address."""
 
+# A unicast answer would go to any one of the programs that share the port on this device.
+_MULTICAST = zeroconf.DNSQuestionType.QM
 _CURE = "check that the network carries multicast and others share port 5353, or name the peers in the configuration."
 _log = logging.getLogger(__name__)
 
@@ -69,9 +71,8 @@ class MdnsDiscovery(Discovery):
             self._tasks = await stack.enter_async_context(_Tasks())
             daemon = _daemon(self._interfaces)
             stack.push_async_callback(daemon.async_close)
-            # Asked for by multicast: a unicast answer goes to any one of the programs that share the port here.
             browser = AsyncServiceBrowser(
-                daemon.zeroconf, SERVICE, handlers=[self._on_change], question_type=zeroconf.DNSQuestionType.QM
+                daemon.zeroconf, SERVICE, handlers=[self._on_change], question_type=_MULTICAST
             )
             stack.push_async_callback(browser.async_cancel)
             try:
@@ -124,7 +125,7 @@ class MdnsDiscovery(Discovery):
             while self._unplaced:
                 peer = next(iter(self._unplaced))
                 info = self._unplaced.pop(peer)
-                if await info.async_request(daemon, timeout=3000):
+                if await info.async_request(daemon, timeout=3000, question_type=_MULTICAST):
                     self._note(peer, info)
         except (OSError, zeroconf.Error) as error:
             _log.info("asking by mDNS where devices live failed: %s", error)

@@ -17,8 +17,8 @@ __all__ = ["FAREWELL", "SIGN_OF_LIFE", "Deframer", "length_prefix"]
 SIGN_OF_LIFE = bytes(4)
 FAREWELL = b"\xff" * 4
 
-_BUFFER = 64 * 2**10
-_SMALL = 32 * 2**10  # up to here a frame waits in the buffer until it is whole
+_BUFFER = 128 * 2**10
+_SMALL = 96 * 2**10  # up to here a frame waits in the buffer until it is whole
 _FIRST = 2**20  # what a large frame is given before any of it has come
 
 

@@ -3,7 +3,8 @@
     python -m tests.bench.hop
 
 Both ends run in one process on one event loop, so a hop's time is the work of both ends and nothing else. The carriers
-take turns within one run, so that a busy machine slows all of them alike. Prints one JSON line; times in seconds.
+take turns within one run, so that a busy machine slows all alike: ours, aiohttp's WebSockets under the same TLS, and
+asyncio's streams with and without TLS. Prints one JSON line; times in seconds.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import aiohttp
+from aiohttp import web
 
 from mesh.authority import Authority
 from mesh.contracts import Address, Channel, Sighting
@@ -45,8 +49,13 @@ async def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         authority = Authority.create(Path(folder) / "authority", mesh="bench")
         a, b = authority.issue(Path(folder) / "a"), authority.issue(Path(folder) / "b")
-        async with mesh_channel(a, b) as channel, streams() as bare, streams((a, b)) as tls:
-            carriers = {"mesh": channel, "tcp": bare, "tls": tls}
+        async with (
+            mesh_channel(a, b) as channel,
+            websocket(a, b) as socket,
+            streams((a, b)) as tls,
+            streams() as tcp,
+        ):
+            carriers = {"mesh": channel, "websocket": socket, "tls": tls, "tcp": tcp}
             for _ in range(ROUNDS):
                 for carrier in carriers.values():
                     for size in HOPS:
@@ -109,6 +118,37 @@ async def mesh_channel(a: Identity, b: Identity) -> AsyncIterator[Carrier]:
 
             yield Carrier(send, receive)
             done.set()
+
+
+@asynccontextmanager
+async def websocket(a: Identity, b: Identity) -> AsyncIterator[Carrier]:
+    """As aiohttp has them, from client to server, so masked as they must be."""
+    sockets: asyncio.Queue[web.WebSocketResponse] = asyncio.Queue()
+    done = asyncio.Event()
+
+    async def accept(request: web.Request) -> web.WebSocketResponse:
+        far = web.WebSocketResponse(compress=False, max_msg_size=2**26)
+        await far.prepare(request)
+        sockets.put_nowait(far)
+        await done.wait()
+        return far
+
+    app = web.Application()
+    app.router.add_get("/", accept)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, HERE.host, 0, ssl_context=b.server_context()).start()
+    url, name = f"https://{HERE.host}:{runner.addresses[0][1]}/", server_name(b.peer)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=a.client_context())) as client:
+        async with client.ws_connect(url, server_hostname=name, compress=0, max_msg_size=2**26) as near:
+            far = await sockets.get()
+
+            async def receive() -> int:
+                return len((await far.receive()).data)
+
+            yield Carrier(near.send_bytes, receive)
+            done.set()
+    await runner.cleanup()
 
 
 @asynccontextmanager
