@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from protocols.sharded.line import Part, work_line
 from protocols.sharded.words import VOCABULARY, Activations, Answer, Finish, Passed, Ready, Refusal
 from scenarios.city.clock import run
 from tests.harness import toy
-from tests.harness.groups import groups
+from tests.harness.groups import groups, peers
 
 MODEL = toy.spec().model
 PACE = Pace(window=3, patience=4.0, setup=10.0)
@@ -137,7 +138,7 @@ async def _left(act: Act, group: Group, channels: Sequence[Any]) -> None:
 def test_the_line_answers_as_the_whole_model(cuts: tuple[int, ...]) -> None:
     """In any number of parts, with or without one at the entry, more requests than the window."""
     feed = Asked(10)
-    workers = [worker(first, last) for first, last in zip(cuts, cuts[1:], strict=False)]
+    workers = [worker(first, last) for first, last in pairwise(cuts)]
     line(feed, *workers, own=part(0, cuts[0]))
     assert {seq: toy.expected(seq) for seq in range(10)} == feed.answers
 
@@ -198,7 +199,7 @@ def test_the_device_at_fault_is_named(how: str) -> None:
     act, error, reason = HOSTILE[how]
     with pytest.raises(error, match=reason) as raised:
         line(Asked(2, hold=60.0), worker(0, 3), act)
-    assert raised.value.peer == _roster(3)[2]
+    assert raised.value.peer == peers(3)[2]
 
 
 def test_made_up_progress_is_no_sign_of_life() -> None:
@@ -211,14 +212,14 @@ def test_made_up_progress_is_no_sign_of_life() -> None:
 
     with pytest.raises(PeerLost, match="held a request") as raised:
         line(Asked(1), saying(then=chatter), worker(3, 6))
-    assert raised.value.peer == _roster(3)[1]
+    assert raised.value.peer == peers(3)[1]
 
 
 def test_who_waits_for_a_slow_one_is_not_blamed() -> None:
     """The furthest device down the line that stands still is."""
     with pytest.raises(PeerLost) as raised:
         line(Asked(9), worker(0, 2), saying(), worker(4, 6))
-    assert raised.value.peer == _roster(4)[2]
+    assert raised.value.peer == peers(4)[2]
 
 
 @pytest.mark.parametrize(
@@ -245,10 +246,4 @@ def test_a_worker_names_the_one_before_it(words: Sequence[Message], reason: str)
 
     with pytest.raises(PeerMisbehaved, match=reason) as raised:
         run(story())
-    assert raised.value.peer == _roster(2)[0]
-
-
-def _roster(count: int) -> Sequence[str]:
-    from tests.harness.groups import peers
-
-    return peers(count)
+    assert raised.value.peer == peers(2)[0]
