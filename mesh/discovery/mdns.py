@@ -81,6 +81,7 @@ class MdnsDiscovery(Discovery):
             except (OSError, zeroconf.Error) as error:
                 raise ConfigError(f"cannot announce this device by mDNS ({error}): {_CURE}") from error
             self._tasks.create_task(_until(announced))
+            stack.push_async_callback(_hush, announced)  # before the goodbye, which an announcement after it would undo
             yield  # closing the daemon says goodbye
 
     def sightings(self) -> Sequence[Sighting]:
@@ -191,6 +192,12 @@ def _announcement(me: Sighting, listening: Sequence[IpAddress], interfaces: Sequ
         properties=b"\x00",  # an empty TXT record, as RFC 6763 spells it
         other_ttl=LIFETIME,
     )
+
+
+async def _hush(announced: Awaitable[object]) -> None:
+    if isinstance(announced, asyncio.Future):  # what zeroconf returns, though it promises less
+        announced.cancel()
+        await asyncio.wait([announced])
 
 
 async def _until(done: Awaitable[object]) -> None:
