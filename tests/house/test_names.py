@@ -8,7 +8,7 @@ import re
 from tests.house.source import MODULES, PRODUCT, Function, Module, each_of
 
 EMPTY_WORDS = re.compile(r"Manager|Handler|Helper|Util|Impl(?![a-z])|Abstract|Base(?![a-z])|^I[A-Z][a-z]")
-FOREIGN_NAMES = {"get_buffer", "get_command", "get_params"}  # what click and asyncio ask for by these names
+FOREIGN_NAMES = {"get_buffer", "get_command", "get_future", "get_params"}  # asyncio, click and torch call them so
 HOMELESS = {"base", "common", "constants", "helpers", "misc", "types", "util", "utils"}
 
 
