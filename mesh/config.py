@@ -79,7 +79,7 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     seats: int = 32
     """Sessions at once. Each may hold a part of a model, so memory is offered `seats` times over in the worst case."""
 
-    heartbeat: float = 10.0
+    heartbeat: float = 2.0
     """Seconds between pings. A peer that vanished is noticed within 1.5 * heartbeat; each idle channel costs
     2 / heartbeat packets a second. Equal throughout a mesh."""
 

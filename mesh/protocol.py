@@ -198,6 +198,10 @@ class Protocol(ABC, Generic[Spec, Task, Result]):
         """How fast this device does this protocol's work, in multiply-adds per second. Awaited once, at start."""
         return 1.0
 
+    def alone(self, spec: Spec) -> bool:
+        """Whether this job needs nobody but the asking device. Then nobody else is asked, or hears of it."""
+        return False
+
     @abstractmethod
     def plan(self, spec: Spec, candidates: Sequence[Candidate]) -> Plan[Spec, Task]:
         """Choose who does what. Pure: the same arguments give the same plan.

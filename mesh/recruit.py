@@ -69,7 +69,9 @@ class Recruiter:
         Raises:
             NoPlan: from the protocol's planner, or this device itself does not consent to what it came up with.
         """
-        candidates = [myself, *await self.candidates(protocol.name, avoid)]
+        candidates = [myself]
+        if not protocol.alone(spec):
+            candidates += await self.candidates(protocol.name, avoid)
         while True:
             plan, session = protocol.plan(spec, candidates), new_session(myself.peer, secrets.token_bytes(8))
             if (reason := protocol.consent(plan, Rank(0))) is not None:

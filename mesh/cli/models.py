@@ -37,15 +37,18 @@ def _workshop_options() -> list[click.Parameter]:
     return [click.Option([f"--{option.name}"], metavar=option.takes, help=option.purpose) for option in found.values()]
 
 
-@click.group()
-def models() -> None:
-    """Add, list, show and remove models.
+@click.group(invoke_without_command=True)
+@click.pass_context
+def models(context: click.Context) -> None:
+    """Add, list, show and remove models. Without a command: list them.
 
     \b
     Examples:
+      mesh models
       mesh models add junction detector.onnx
-      mesh models list
     """
+    if context.invoked_subcommand is None:
+        context.invoke(list_models, state=None, control=None, config=None, as_json=False)
 
 
 @models.command("list")

@@ -99,6 +99,9 @@ class Sharded(Protocol[ShardedSpec, Slice, None]):
     async def tune(self) -> float:
         return await self._measure()
 
+    def alone(self, spec: ShardedSpec) -> bool:
+        return spec.where == "here"
+
     def plan(self, spec: ShardedSpec, candidates: Sequence[Candidate]) -> Plan[ShardedSpec, Slice]:
         myself, others = candidates[0], candidates[1:]
         choices = {

@@ -53,6 +53,17 @@ def test_a_device_alone_needs_nobody(tier: Tier) -> None:
     assert toy.expected(5) == tier.run(story())
 
 
+def test_a_job_for_one_device_is_nobody_elses_business() -> None:
+    """What is to run here alone sends no device a word, not even a question."""
+
+    async def story() -> list[str]:
+        async with City(VIRTUAL, 3, toy.equip(0.01)) as city, city.serve(0, toy.job(where="here")) as service:
+            await service.ask(toy.request_of(5))
+            return [str(peer) for peer in city.nodes[0].traffic()]
+
+    assert [] == VIRTUAL.run(story())
+
+
 @TIERS
 def test_a_lost_device_costs_no_answer(tier: Tier) -> None:
     """Kill the device that holds a middle part: all answers come, in order, each once, and unchanged."""
