@@ -25,7 +25,7 @@ from mesh.transport.blocking_out import FAREWELL, LABEL, Outlet, Ticket
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["Links", "Listener", "Receipt", "Ticket"]
+__all__ = ["Address", "Identity", "Links", "Listener", "PeerId", "Receipt", "SessionId", "Ticket"]
 
 _NO_LABEL = bytes(LABEL)
 _AHEAD = 256 * 2**20
