@@ -13,8 +13,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from mesh.contracts import Accept, Address, Answer, Channel, Sighting, Traffic, Transport
@@ -58,6 +58,18 @@ class _Host:
     answer: Answer
     accept: Accept
     tasks: asyncio.TaskGroup
+    accepted: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def welcome(self, session: SessionId, channel: Channel) -> None:
+        """Hand a channel over, and see to it that it is closed in the end."""
+        task = self.tasks.create_task(_accepted(self, session, channel))
+        self.accepted.add(task)
+        task.add_done_callback(self.accepted.discard)
+
+    def leave(self) -> None:
+        """Wait for nobody."""
+        for task in self.accepted:
+            task.cancel()
 
 
 class VirtualNetwork:
@@ -149,6 +161,10 @@ class VirtualNetwork:
             peer: Traffic(self._traffic.get((me, peer), 0), self._traffic.get((peer, me), 0)) for peer in sorted(peers)
         }
 
+    def move_in(self, peer: PeerId, host: _Host) -> None:
+        """Somebody serves there from now on."""
+        self._hosts[peer] = host
+
     def host(self, target: PeerId) -> _Host:
         """Who serves there. Raises PeerUnreachable."""
         if target not in self._hosts:
@@ -211,13 +227,17 @@ class _VirtualTransport(Transport):
 
     @asynccontextmanager
     async def serve(self, answer: Answer, accept: Accept) -> AsyncIterator[tuple[Address, ...]]:
-        network = self._network
-        async with asyncio.TaskGroup() as tasks:
-            network._hosts[self.peer] = _Host(answer, accept, tasks)
-            try:
-                yield (Address(self.peer, 0),)
-            finally:
-                network.kill(self.peer)
+        async with AsyncExitStack() as stack:
+            # Left through the stack, which does not tell the group what the body raised: the group would wrap it.
+            host = _Host(answer, accept, await stack.enter_async_context(asyncio.TaskGroup()))
+            stack.callback(host.leave)
+            stack.callback(self._network.kill, self.peer)
+            self._network.move_in(self.peer, host)
+            opened = stack.pop_all()
+        try:
+            yield (Address(self.peer, 0),)
+        finally:
+            await opened.aclose()
 
     async def call(self, to: Sighting, request: Frame) -> Frame:
         return await self._bounded(to, self._call(_owner(to), request))
@@ -246,7 +266,7 @@ class _VirtualTransport(Transport):
         await self._travel(self.peer, target, network.link(self.peer, target).delay)
         host = network.host(target)
         mine, theirs = network.open(self.peer, target)
-        host.tasks.create_task(_accepted(host, session, theirs))
+        host.welcome(session, theirs)
         return mine
 
     async def _travel(self, source: PeerId, target: PeerId, wait: float) -> None:
