@@ -1,0 +1,1 @@
+"""Secure computation: several devices compute on data and models that none of them can see."""

@@ -1,0 +1,81 @@
+"""What three parties need of a network: bytes to one peer and from one peer, in order, at the same time."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mesh.errors import Misuse
+
+__all__ = ["PARTIES", "Link", "Words"]
+
+PARTIES = 3
+
+Words = NDArray[Any]
+"""An array of ring elements or packed bits: unsigned integers, usually of 64 bits."""
+
+
+class Link(ABC):
+    """One party's way to the two others. Blocking, and used by one thread.
+
+    Attributes:
+        rank: 0, 1 or 2.
+        sent: bytes handed over so far.
+        received: bytes taken in so far.
+        rounds: exchanges that waited for something. An upper bound of the latencies a computation pays for: what
+            rank 0 sends ahead of its use is waited for as well, though it is there already.
+    """
+
+    def __init__(self, rank: int) -> None:
+        if not 0 <= rank < PARTIES:
+            raise Misuse(f"There are {PARTIES} parties, ranks 0 to {PARTIES - 1}; {rank} is none of them.")
+        self.rank = rank
+        self.sent = 0
+        self.received = 0
+        self.rounds = 0
+
+    @property
+    def next(self) -> int:
+        return (self.rank + 1) % PARTIES
+
+    @property
+    def previous(self) -> int:
+        return (self.rank - 1) % PARTIES
+
+    def exchange(self, to: int, out: Sequence[Words], source: int, into: Sequence[Words]) -> None:
+        """Send arrays to one peer and fill arrays from one peer, both at once.
+
+        Args:
+            out: C-contiguous arrays, sent in order; none, if there is nothing to send. Not changed, and free again
+                once the call is over.
+            into: C-contiguous arrays of exactly the sizes that `source` sends; none, if nothing is expected.
+
+        Raises:
+            PeerLost: the peer went away or kept silent for too long.
+            PeerMisbehaved: the peer sent another number of bytes than was expected, where the link can tell.
+            Misuse: a peer that is none, or an array that is not contiguous.
+        """
+        if self.rank in (to, source) or not {to, source} <= set(range(PARTIES)):
+            raise Misuse(f"Rank {self.rank} cannot exchange with ranks {to} and {source}.")
+        leaving, arriving = _bytes_of(out), _bytes_of(into)
+        self._carry(to, leaving, source, arriving)
+        self.sent += sum(map(len, leaving))
+        self.received += sum(map(len, arriving))
+        self.rounds += bool(arriving)
+
+    @abstractmethod
+    def _carry(self, to: int, out: Sequence[memoryview], source: int, into: Sequence[memoryview]) -> None:
+        """`exchange`, for flat views of bytes, none of them empty."""
+
+
+def _bytes_of(arrays: Sequence[Words]) -> list[memoryview]:
+    views = []
+    for array in arrays:
+        if not array.flags.c_contiguous:
+            raise Misuse("A link carries contiguous arrays only; copy the view before it is sent.")
+        if array.size:
+            views.append(array.data.cast("B"))
+    return views

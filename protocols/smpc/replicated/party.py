@@ -1,0 +1,133 @@
+"""One party, and the four moves every operation is made of: deal, swap, reshare, and add what everybody knows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from mesh.errors import Misuse
+from protocols.smpc.replicated.link import Link, Words
+from protocols.smpc.replicated.randomness import Correlated
+from protocols.smpc.replicated.sharing import FixedPoint, Secret, SecretBits
+
+__all__ = ["Hand", "Party"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """What rank 0 splits between ranks 1 and 2.
+
+    Attributes:
+        shape, dtype: of the array; known to everybody.
+        secret: makes it; needed, and called, at rank 0 only.
+        bitwise: whether the halves give it under exclusive or, rather than by addition.
+    """
+
+    shape: tuple[int, ...]
+    secret: Callable[[], Words] | None = None
+    dtype: DTypeLike = np.uint64
+    bitwise: bool = False
+
+
+class Party:
+    """This party's link, its random streams and its number format.
+
+    Ranks 1 and 2 see each other's messages and rank 0's; rank 0, in all four moves, sees nothing at all.
+    """
+
+    def __init__(self, link: Link, randomness: Correlated, fixed: FixedPoint | None = None) -> None:
+        if link.rank != randomness.rank:
+            raise Misuse(f"The link is rank {link.rank}'s and the keys are rank {randomness.rank}'s.")
+        self.link = link
+        self.randomness = randomness
+        self.fixed = fixed or FixedPoint()
+        self.rank = link.rank
+
+    @property
+    def helps(self) -> bool:
+        """Whether this is rank 0, which knows masks whole and prepares for the others."""
+        return self.rank == 0
+
+    def deal(self, hands: Sequence[Hand]) -> list[Words]:
+        """Rank 0 splits arrays between ranks 1 and 2: rank 2 draws its halves, rank 1 is sent what is missing.
+
+        Returns:
+            This party's halves; nothing at rank 0. Rank 1 sees uniform words, as rank 2's halves are unknown to it.
+        """
+        if self.rank == 2:
+            stream = self.randomness.shared_with(0)
+            return [stream.draw(hand.shape, hand.dtype) for hand in hands]
+        if self.rank == 1:
+            into: list[Words] = [np.empty(hand.shape, hand.dtype) for hand in hands]
+            self.link.exchange(0, (), 0, into)
+            return into
+        out = []
+        for hand in hands:
+            if hand.secret is None:
+                raise Misuse("Rank 0 deals only what it knows.")
+            secret, half = hand.secret(), self.randomness.shared_with(2).draw(hand.shape, hand.dtype)
+            out.append(np.bitwise_xor(secret, half, out=half) if hand.bitwise else np.subtract(secret, half, out=half))
+        self.link.exchange(1, out, 1, ())
+        return []
+
+    def swap(self, out: Sequence[Words]) -> list[Words]:
+        """Ranks 1 and 2 send each other arrays of the same shapes. Not for rank 0. What leaves must be masked."""
+        into = [np.empty_like(array) for array in out]
+        peer = 3 - self.rank
+        self.link.exchange(peer, out, peer, into)
+        return into
+
+    def mask(self, shape: tuple[int, ...], dtype: DTypeLike = np.uint64) -> Words:
+        """At ranks 1 and 2: this party's half of a mask that rank 0 knows whole and the other rank does not know."""
+        return self.randomness.shared_with(0).draw(shape, dtype)
+
+    def masks(self, shape: tuple[int, ...], dtype: DTypeLike = np.uint64) -> tuple[Words, Words]:
+        """At rank 0: rank 2's half of such a mask and rank 1's, in this order: shares number 0 and 1."""
+        two, one = self.randomness.shared_with(2), self.randomness.shared_with(1)
+        return two.draw(shape, dtype), one.draw(shape, dtype)
+
+    def reshare(self, part: Words | None, shape: tuple[int, ...]) -> Secret:
+        """Parts that add up, at ranks 1 and 2, to shares that all three hold. One word each way between 1 and 2.
+
+        Args:
+            part: this party's; None at rank 0.
+        """
+        size = math.prod(shape)
+        if part is None:
+            return Secret(*self.masks((size,))).reshape(*shape)
+        mask = self.mask((size,))
+        masked = part.reshape(-1) - mask
+        masked += self.swap([masked])[0]
+        return (Secret(mask, masked) if self.rank == 1 else Secret(masked, mask)).reshape(*shape)
+
+    def reshare_bits(self, part: Words | None, columns: int, shape: tuple[int, ...]) -> SecretBits:
+        """As `reshare`, for one packed bit a value and exclusive or."""
+        if part is None:
+            return SecretBits(*self.masks((columns,)), shape)
+        mask = self.mask((columns,))
+        masked = part ^ mask
+        masked ^= self.swap([masked])[0]
+        return SecretBits(mask, masked, shape) if self.rank == 1 else SecretBits(masked, mask, shape)
+
+    def add(self, secret: Secret, known: Words) -> Secret:
+        """A secret plus ring elements that everybody knows, of a shape that broadcasts to the secret's."""
+        if self.rank == 1:
+            return Secret(secret.first, secret.second + known)
+        if self.rank == 2:
+            return Secret(secret.first + known, secret.second)
+        return secret
+
+    def public(self, known: Words) -> Secret:
+        """What everybody knows, as shares."""
+        zero = np.zeros_like(known)
+        return self.add(Secret(zero, zero), known)
+
+    def flip(self, bits: SecretBits) -> SecretBits:
+        """Every bit turned over."""
+        first = ~bits.first if self.rank == 2 else bits.first
+        second = ~bits.second if self.rank == 1 else bits.second
+        return SecretBits(first, second, bits.shape)
