@@ -1,0 +1,150 @@
+"""Products of matrices and convolutions of 64-bit ring elements, at the speed of floating-point matrix kernels.
+
+A word is cut in three signed limbs of 22, 22 and 20 bits. Products of limbs, added up over at most 1,024 terms, are
+exact in float64, and only the six pairs whose weight is under 2**64 count; they are three calls of the linear algebra
+that numpy brings along. Measured on one core with AVX2 and no AVX-512, thousand million multiply-adds a second, 512
+cubed: numpy's uint64 matmul 0.5, torch's int64 0.18, a hand-blocked numba kernel 3.6, this 2.7 to 3.0 (float64 itself
+20). With AVX-512, torch's int64 kernel was measured at 29, so whichever is faster here and now is found out once.
+A compiled kernel of our own is not worth a compiler on every machine.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mesh.errors import BadInput
+from protocols.smpc.replicated.link import Words
+
+__all__ = ["Geometry", "convolve", "matmul", "patches"]
+
+_LIMB = 22
+_TERMS = 1024  # products of limbs that float64 adds up exactly: 2**(2 * 21) * 2 * 1024 = 2**53
+_SMALL = 20_000  # multiply-adds under which cutting costs more than it saves
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """How a kernel is laid over a plane: (height, width) each; padding as (top, left, bottom, right)."""
+
+    stride: Pair = (1, 1)
+    dilation: Pair = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    groups: int = 1
+
+
+def matmul(left: Words, right: Words) -> Words:
+    """`numpy.matmul` modulo 2**64, with its rules for shapes: (..., m, k) by (..., k, n)."""
+    rows = left.shape[-2] if left.ndim > 1 else 1
+    columns = right.shape[-1] if right.ndim > 1 else 1
+    if min(rows, columns) < 3 or rows * columns * left.shape[-1] < _SMALL:
+        return np.asarray(np.matmul(left, right))
+    return fastest()(left, right)
+
+
+@cache
+def fastest() -> Callable[[Words, Words], Words]:
+    """The faster kernel on this machine, torch's among them if torch is loaded. Their results are the same."""
+    torch = sys.modules.get("torch")  # importing it takes seconds: whoever wants it has it
+    if torch is None:
+        return by_limbs
+
+    def by_torch(left: Words, right: Words) -> Words:
+        a, b = (torch.from_numpy(np.ascontiguousarray(side).view(np.int64)) for side in (left, right))
+        product: Words = torch.matmul(a, b).numpy().view(np.uint64)
+        return product
+
+    sample = np.arange(192 * 192, dtype=np.uint64).reshape(192, 192)
+    return by_torch if 2 * _seconds(by_torch, sample) < _seconds(by_limbs, sample) else by_limbs
+
+
+def _seconds(kernel: Callable[[Words, Words], Words], sample: Words) -> float:
+    def once() -> float:
+        start = time.perf_counter()
+        kernel(sample, sample)
+        return time.perf_counter() - start
+
+    return min(once() for _ in range(5))
+
+
+def by_limbs(left: Words, right: Words) -> Words:
+    """(..., m, k) by (..., k, n) modulo 2**64, by products of limbs in float64. Exact."""
+    terms = left.shape[-1]
+    if terms > _TERMS:
+        halves = [slice(0, terms // 2), slice(terms // 2, terms)]
+        first, second = (by_limbs(left[..., part], right[..., part, :]) for part in halves)
+        first += second
+        return first
+    rising = np.concatenate(_limbs(left), axis=-1)
+    falling = np.concatenate(_limbs(right)[::-1], axis=-2)
+    high = np.matmul(rising, falling).astype(np.int64)
+    high <<= _LIMB
+    high += np.matmul(rising[..., : 2 * terms], falling[..., terms:, :]).astype(np.int64)
+    high <<= _LIMB
+    high += np.matmul(rising[..., :terms], falling[..., 2 * terms :, :]).astype(np.int64)
+    words: Words = high.view(np.uint64)
+    return words
+
+
+def _limbs(words: Words) -> list[NDArray[np.float64]]:
+    """Three signed limbs, least significant first: 22, 22 and 20 bits."""
+    rest = words.astype(np.uint64).view(np.int64)
+    limbs = []
+    for _ in range(2):
+        limb = rest << (64 - _LIMB)
+        limb >>= 64 - _LIMB
+        limbs.append(limb.astype(np.float64))
+        rest -= limb
+        rest >>= _LIMB
+    limb = rest << (2 * _LIMB)  # the sum may have left the top limb's 20 bits
+    limb >>= 2 * _LIMB
+    return [*limbs, limb.astype(np.float64)]
+
+
+def patches(planes: Words, kernel: Pair, geometry: Geometry, *, fill: int = 0) -> Words:
+    """(batch, channels, height, width) to a view (batch, channels, rows, columns, kernel height, kernel width).
+
+    Raises:
+        BadInput: the kernel is larger than the padded plane.
+    """
+    top, left, bottom, right = geometry.padding
+    padded = np.pad(planes, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=fill)
+    down, across = geometry.dilation
+    window = ((kernel[0] - 1) * down + 1, (kernel[1] - 1) * across + 1)
+    if window[0] > padded.shape[2] or window[1] > padded.shape[3]:
+        raise BadInput(f"A kernel that covers {window} does not fit a padded plane of {padded.shape[2:]}.")
+    views = np.lib.stride_tricks.sliding_window_view(padded, window, axis=(2, 3))
+    return np.asarray(views[:, :, :: geometry.stride[0], :: geometry.stride[1], ::down, ::across])
+
+
+def convolve(planes: Words, weights: Words, geometry: Geometry) -> Words:
+    """Cross-correlation modulo 2**64, as every network means it.
+
+    Args:
+        planes: (batch, channels, height, width).
+        weights: (outputs, channels / groups, kernel height, kernel width).
+
+    Returns:
+        (batch, outputs, rows, columns).
+
+    Raises:
+        BadInput: channels or outputs do not fit the groups, or the kernel the plane.
+    """
+    outputs, depth, *kernel = weights.shape
+    groups = geometry.groups
+    if planes.shape[1] != depth * groups or outputs % groups:
+        raise BadInput(f"Weights {weights.shape} in {groups} groups do not fit an input of shape {planes.shape}.")
+    seen = patches(planes, (kernel[0], kernel[1]), geometry)
+    batch, _, rows, columns = seen.shape[:4]
+    seen = seen.reshape(batch, groups, depth, rows, columns, *kernel).transpose(1, 2, 5, 6, 0, 3, 4)
+    flat = seen.reshape(groups, depth * kernel[0] * kernel[1], batch * rows * columns)
+    product = matmul(weights.reshape(groups, outputs // groups, -1), flat)
+    return product.reshape(outputs, batch, rows, columns).swapaxes(0, 1)
