@@ -154,7 +154,10 @@ class Links:
         Raises as `send` and `receive_into` do.
         """
         ticket = self.begin_send(peer_out, out, label=label)
-        self.receive_into(peer_in, into, label=label, timeout=timeout)
+        if self._unattended:
+            self._see_to_posts()
+        seconds = self.patience if timeout is None else timeout
+        self._inlet(peer_in).receive(label, _bytes_of(into, writable=True), seconds)
         if ticket is not None:
             self.finish_send(peer_out, ticket, timeout)
 

@@ -12,11 +12,13 @@ import socket
 import ssl
 import threading
 from collections import deque
+from collections.abc import Callable
 from types import TracebackType
+from typing import cast
 
 from mesh.errors import PeerError, PeerLost, PeerMisbehaved
 from mesh.ids import PeerId
-from mesh.transport.blocking_out import FAREWELL, HEAD, LABEL
+from mesh.transport.blocking_out import FAREWELL, HEAD
 
 __all__ = ["Arrival", "Inlet"]
 
@@ -50,6 +52,7 @@ class Inlet:
         self.departed = False
         self.received = 0
         self._tls = tls
+        self._read = cast(Callable[[int, memoryview], int], tls.read)
         self._ahead = ahead
         self._lock = threading.RLock()
         self._turn = threading.Condition(self._lock)
@@ -72,22 +75,44 @@ class Inlet:
         of the time that a small message takes.
         """
         with self._lock:
-            next_is_ours = not (self._reading or label in self._early or label in self._posted or self._error)
-            self._reading |= next_is_ours
-        if not next_is_ours:
-            self.wait(self.post(label, view), timeout)
-            return
-        with self._as_reader:
-            self._set_limit(timeout)
-            self._fill(self._head)
-            if self._head[:LABEL] == label and HEAD.unpack(self._head)[1] == view.nbytes:
-                self._fill(view)
-                self.received += HEAD.size + view.nbytes
-            else:
+            if self._reading or label in self._early or label in self._posted or self._error is not None:
                 arrival = self.post(label, view)
-                self._read_body()
-                while not arrival.settled:
-                    self._read_message()
+            else:
+                arrival = None
+                self._reading = True
+        if arrival is not None:
+            self.wait(arrival, timeout)
+            return
+        try:
+            self._read_ours(label, view, timeout)
+        except BaseException as error:
+            self._stop_reading(error)
+            if isinstance(error, OSError | ValueError):
+                self._raise_error()
+            raise
+        with self._lock:
+            self._reading = False
+            if self._waiting:
+                self._turn.notify_all()
+
+    def _read_ours(self, label: bytes, view: memoryview, timeout: float) -> None:
+        """Read until the message that we want is here, which is most likely the first to come."""
+        if timeout != self._limit:
+            self._set_limit(timeout)
+        head, size = self._head, view.nbytes
+        if (have := self._read(HEAD.size, head)) != HEAD.size:
+            self._fill(head, have)
+        found, length = HEAD.unpack(head)
+        if found == label and length == size:
+            if size and (have := self._read(size, view)) != size:
+                self._fill(view, have)
+            self.received += HEAD.size + size
+            self._moved += 1
+        else:
+            arrival = self.post(label, view)
+            self._read_body()
+            while not arrival.settled:
+                self._read_message()
 
     def post(self, label: bytes, view: memoryview) -> Arrival:
         """Expect the next message so labelled, of exactly the length of `view`.
@@ -264,13 +289,14 @@ class Inlet:
         if length != arrival.view.nbytes:
             raise PeerMisbehaved(self.peer, f"It sent {length} bytes where {arrival.view.nbytes} were agreed.")
 
-    def _fill(self, view: memoryview) -> None:
-        read, have, size = self._tls.read, 0, view.nbytes
-        while have < size:
-            count = read(size - have, view[have:])
-            if not count:
+    def _fill(self, view: memoryview, have: int = -1) -> None:
+        """Read until `view` is full. `have` is what a first call to `_read` gave, of which 0 is the end."""
+        start, size = max(have, 0), view.nbytes
+        while start < size:
+            if have == 0:
                 raise ConnectionResetError("it was closed without a goodbye")
-            have += int(count)
+            have = self._read(size - start, view[start:])
+            start += have
             self._moved += 1
 
     def _silence(self, timeout: float) -> PeerLost:
