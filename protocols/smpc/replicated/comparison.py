@@ -123,18 +123,18 @@ def argmax(party: Party, secret: Secret, axis: int, *, bits: int = WORD) -> tupl
 
 
 def max_pool(
-    party: Party, planes_: Secret, kernel: tuple[int, int], geometry: Geometry | None = None, *, bits: int = WORD
+    party: Party, secret: Secret, kernel: tuple[int, int], geometry: Geometry | None = None, *, bits: int = WORD
 ) -> Secret:
     """The maximum of each window, along the width first and then along the height: fewest comparisons.
 
     Args:
-        planes_: (batch, channels, height, width), values under 2**(bits - 2) units where there is padding, so that
+        secret: (batch, channels, height, width), values under 2**(bits - 2) units where there is padding, so that
             what pads is under all of them; differences under 2**(bits - 1) units where there is none.
     """
     laid = geometry or Geometry(kernel)
     top, left, bottom, right = laid.padding
     floor = np.full((), 1 << (bits - 2) if any(laid.padding) else 0, np.uint64)
-    raised = party.add(planes_, floor[None]).pad([(0, 0), (0, 0), (top, bottom), (left, right)])
+    raised = party.add(secret, floor[None]).pad([(0, 0), (0, 0), (top, bottom), (left, right)])
     for axis in (3, 2):
         step, apart, size = laid.stride[axis - 2], laid.dilation[axis - 2], kernel[axis - 2]
         count = (raised.shape[axis] - (size - 1) * apart - 1) // step + 1
