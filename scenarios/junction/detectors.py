@@ -117,7 +117,7 @@ class JunctionDetector:
     input: str = "frames"
     output: str = "grid"
     threshold: float = 0.4
-    limit: float = 0.6
+    limit: float = 0.4
 
     @property
     def name(self) -> str:

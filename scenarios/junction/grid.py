@@ -18,8 +18,13 @@ __all__ = ["LABELS", "STRIDE", "Target", "read_grid", "write_grid"]
 
 LABELS = ("vehicle", "person")
 STRIDE = 4
-CORE = 0.55
-"""A cell whose peak is at least this high learns the box."""
+NARROW, BROAD = 1.7, 3.0
+"""Least widths in pixels of the bells that scores and boxes are learnt under. Scores are narrow, so that people who
+stand together stay apart; boxes are broad, so that a neighbouring cell that does answer gives the same box."""
+CORE = 0.3
+"""Where the broad bell is higher than this, and the cell's middle is inside, the box is learnt."""
+LEAST_SIDE = 0.5
+"""Pixels; a shorter distance to an edge is written as this one, since there is no logarithm of nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,20 +55,19 @@ def write_grid(truth: Sequence[Box], unclear: Sequence[Box], rows: int, columns:
     asked = np.ones_like(heat)
     ys, xs = (np.arange(count, dtype=np.float32) * STRIDE + STRIDE / 2 for count in (rows, columns))
     for box in unclear:
-        inside = _bell(box, xs, ys) > 0.2
+        inside = _bell(box, xs, ys, BROAD) > 0.2
         asked[LABELS.index(box.label)][inside] = 0
     for box in truth:
-        bell = _bell(box, xs, ys)
         level = heat[LABELS.index(box.label)]
-        np.maximum(level, bell, out=level)
-        mine = (bell > CORE) & (bell > best)
+        np.maximum(level, _bell(box, xs, ys, NARROW), out=level)
+        bell = _bell(box, xs, ys, BROAD)
+        sides = (xs[None] - box.left, ys[:, None] - box.top, box.right - xs[None], box.bottom - ys[:, None])
+        distances = np.stack(np.broadcast_arrays(*sides))
+        within = (distances.min(axis=0) >= LEAST_SIDE) | (bell == 1)
+        mine = (bell > CORE) & (bell > best) & within
         best[mine] = bell[mine]
-        distances = np.broadcast_arrays(
-            xs[None] - box.left, ys[:, None] - box.top, box.right - xs[None], box.bottom - ys[:, None]
-        )
-        for channel, distance in enumerate(distances):
-            edges[channel][mine] = np.log(np.maximum(distance[mine], 1.0) / STRIDE)
-    asked[heat >= CORE] = 1
+        edges[:, mine] = np.log(np.maximum(distances[:, mine], LEAST_SIDE) / STRIDE)
+    asked[heat >= 0.5] = 1
     return Target(heat, edges, best, asked)
 
 
@@ -75,8 +79,7 @@ def read_grid(grid: Floats, threshold: float, limit: float) -> list[Box]:
         limit: overlap above which the weaker of two boxes of one label is dropped.
     """
     logits = grid[: len(LABELS)]
-    peaks = (logits >= np.float32(np.log(threshold / (1 - threshold)))) & (logits >= _surroundings(logits))
-    labels, rows, columns = np.nonzero(peaks)
+    labels, rows, columns = np.nonzero(logits >= np.float32(np.log(threshold / (1 - threshold))))
     scores = 1 / (1 + np.exp(-logits[labels, rows, columns]))
     distances = np.exp(np.clip(grid[2:, rows, columns].T, -8.0, 8.0)) * np.float32(STRIDE)
     middles = np.stack([columns, rows], axis=1).astype(np.float32) * STRIDE + np.float32(STRIDE / 2)
@@ -87,24 +90,11 @@ def read_grid(grid: Floats, threshold: float, limit: float) -> list[Box]:
     return [boxed(LABELS[labels[index]], corners[index], scores[index]) for index in kept]
 
 
-def _bell(box: Box, xs: Floats, ys: Floats) -> Floats:
-    """A bell (rows, columns) around the box's middle as wide and high as the box; 1 in the cell of the middle."""
+def _bell(box: Box, xs: Floats, ys: Floats, least: float) -> Floats:
+    """A bell (rows, columns) shaped like the box, of at least that width; 1 in the cell of the box's middle."""
     middle_x, middle_y = (box.left + box.right) / 2, (box.top + box.bottom) / 2
     near_x, near_y = xs[np.abs(xs - middle_x).argmin()], ys[np.abs(ys - middle_y).argmin()]
-    wide, high = max((box.right - box.left) / 5, 2.2), max((box.bottom - box.top) / 5, 2.2)
+    wide, high = max((box.right - box.left) / 5, least), max((box.bottom - box.top) / 5, least)
     across = np.exp(-((xs - near_x) ** 2) / (2 * wide**2))
     down = np.exp(-((ys - near_y) ** 2) / (2 * high**2))
     return np.asarray(down[:, None] * across[None, :], dtype=np.float32)
-
-
-def _surroundings(levels: Floats) -> Floats:
-    """The highest of each cell's eight neighbours, of levels (n, rows, columns)."""
-    framed = np.pad(levels, ((0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
-    rows, columns = levels.shape[1:]
-    shifted = [
-        framed[:, down : down + rows, right : right + columns]
-        for down in range(3)
-        for right in range(3)
-        if (down, right) != (1, 1)
-    ]
-    return np.asarray(np.maximum.reduce(shifted))

@@ -40,7 +40,7 @@ Row = tuple[str, float, float, float, float]
 @click.option("--threads", default=2, show_default=True, help="Processor threads to use.")
 @click.option("--work", type=click.Path(path_type=Path), default=Path("build/junction"), help="Keeps rendered frames.")
 @click.option("--out", type=click.Path(path_type=Path), default=DEFAULT_MODEL, help="The ONNX file to write.")
-@click.option("--again", type=click.Path(path_type=Path), help="Weights of an earlier run to go on from.")
+@click.option("--again", type=click.Path(path_type=Path), help="Go on from the weights.pt of an earlier run.")
 def main(*, steps: int, minutes: float, rate: float, threads: int, work: Path, out: Path, again: Path | None) -> None:
     """Trains, exports and examines the junction's detector.
 
@@ -52,15 +52,17 @@ def main(*, steps: int, minutes: float, rate: float, threads: int, work: Path, o
     taught = _taught(work, threads)
     click.echo(f"{len(taught.images)} frames with {sum(map(len, taught.truth))} things to learn from")
     network = Network().to(memory_format=torch.channels_last)
+    recipe: dict[str, object] = {"frames": asdict(TAUGHT)}
     if again is not None:
         network.load_state_dict(torch.load(again, weights_only=True))
+        recipe["after"] = json.loads(again.with_suffix(".json").read_text())
     lesson = Lesson(steps, minutes * 60, rate=rate)
-    done = learn(network, taught, lesson, click.echo)
+    recipe |= {"batches": learn(network, taught, lesson, click.echo), "batch": lesson.batch, "rate": rate}
     torch.save(network.state_dict(), work / "weights.pt")
+    (work / "weights.json").write_text(json.dumps(recipe))
     _export(network, out)
-    recipe = {"frames": asdict(TAUGHT), "batches": done, "batch": lesson.batch, "rate": rate}
     report = examined(out, JunctionDetector())
-    _describe(out, report, recipe | ({"after": "an earlier run"} if again else {}))
+    _describe(out, report, recipe)
     click.echo(json.dumps(report, indent=2))
 
 

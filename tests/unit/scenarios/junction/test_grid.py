@@ -47,6 +47,22 @@ def test_neighbours_are_read_apart() -> None:
     np.testing.assert_allclose(as_corners(two), as_corners(read), atol=1e-3)
 
 
+def test_people_in_neighbouring_cells_are_read_apart() -> None:
+    """Two people whose middles lie one cell apart stay two: only boxes that overlap too much are dropped."""
+    two = [Box("person", 11, 10, 16, 34), Box("person", 15, 12, 20, 36)]
+    assert len(read_grid(as_answer(two), 0.4, 0.4)) == 2
+
+
+def test_two_cells_that_answer_for_one_thing_give_one_box() -> None:
+    """A neighbouring cell learns the box of the same thing, so that the weaker answer is dropped."""
+    box = Box("vehicle", 20, 20, 60, 50)
+    grid = as_answer([box])
+    row, column = np.argwhere(grid[0] > 0)[0]
+    grid[0, row, column + 1] = 2.0
+    (read,) = read_grid(grid, 0.4, 0.4)
+    np.testing.assert_allclose(as_corners([box]), as_corners([read]), atol=1e-3)
+
+
 def test_a_lower_score_than_the_threshold_is_no_box() -> None:
     """A logit below that of the threshold is not read; one at or above it is."""
     grid = np.full((6, ROWS, COLUMNS), -9.0, dtype=np.float32)
