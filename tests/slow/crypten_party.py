@@ -29,7 +29,7 @@ from mesh.ids import SessionId
 from mesh.transport.blocking import Links, Listener
 
 _IDENTITIES = "VEILMESH_TEST_IDENTITIES"
-_MOST_PARTIES = 8
+_MOST_PARTIES = 12
 _MEETING = 60.0
 
 
