@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mesh.errors import MeshError
+from protocols.clips import frames_of
 
 from .boxes import Box
 from .camera import Camera
-from .clip import clip_frames
 from .detectors import DEFAULT_MODEL, Detector, recognised_file
 from .picture import annotated, save_png, sheet
 
@@ -68,7 +68,7 @@ def _junction(seed: int, light: str | None, apart: float) -> Iterator[Shown]:
 
 def _clip(path: Path, apart: float) -> Iterator[Shown]:
     """Stills of a clip, taking its frames for a twenty-fifth of a second each."""
-    for number, image in enumerate(clip_frames(path, every=max(1, round(apart * 25)))):
+    for number, image in enumerate(islice(frames_of(path), 0, None, max(1, round(apart * 25)))):
         yield f"{path.name}, {number * apart:.0f} s", image, ()
 
 
