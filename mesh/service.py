@@ -11,8 +11,8 @@ from typing import Any, Self
 from mesh.blame import Blame
 from mesh.errors import BadInput, Busy, ConfigError, DeadlinePassed, MeshError, Misuse, NoPlan, SessionError, StoreError
 from mesh.ids import PeerId
-from mesh.ledger import Ledger
-from mesh.protocol import Feed, Plan, Request
+from mesh.protocol import Feed, Plan
+from mesh.questions import Questions
 from mesh.tensors import Tensors
 
 __all__ = ["Hold", "Lost", "Service", "Statistics", "Up"]
@@ -23,7 +23,8 @@ Hold = Callable[[Feed, frozenset[PeerId], Callable[[Plan[Any, Any]], None]], Awa
 Its arguments: where requests come from, whom not to ask, and what to call with the plan once everyone has said yes.
 Raises the `MeshError` that ended the session."""
 
-_Entered = asyncio.Queue[tuple[int, asyncio.Future[Tensors]] | None]
+_Asked = asyncio.Queue[int | Exception | None]
+"""Numbers of requests; what the source of requests raised; None at the end."""
 
 PAUSE = (0.1, 2.0)
 """Seconds before recruiting again after a failure: the first time, and the most that it doubles to."""
@@ -84,15 +85,11 @@ class Service:
         self._deadline = deadline
         self._backlog = backlog
         self._report = report
-        self._ledger = Ledger()
+        self._questions = Questions()
         self._blame = Blame()
-        self._answers: dict[int, asyncio.Future[Tensors]] = {}
-        self._changed = asyncio.Event()
-        self._first = asyncio.get_running_loop().create_future()
-        self._last_error: MeshError | None = None
-        self._over = False
-        self._sessions = self._answered = self._refused = self._expired = 0
-        self._typical = 0.1
+        self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._trouble: MeshError | None = None
+        self._sessions = 0
         self._tasks = asyncio.TaskGroup()
         self._pumps: set[asyncio.Task[None]] = set()
 
@@ -113,7 +110,7 @@ class Service:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._finish(SessionError("The service was closed."))
+        self._end(SessionError("The service was closed."))
         try:
             # Rank 0 sees the end of its feed and tells the others; a session that cannot even do that is cut off.
             async with asyncio.timeout(2.0):
@@ -135,9 +132,9 @@ class Service:
             BadInput: the request itself is at fault.
             SessionError: the service was closed, or can go on no more.
         """
-        if len(self._ledger) >= self._backlog:
-            raise Busy(f"{self._backlog} requests are waiting already.", after=self._typical)
-        return await self._settled(*self._enter(payload))
+        if len(self._questions) >= self._backlog:
+            raise Busy(f"{self._backlog} requests are waiting already.", after=self._questions.typical)
+        return await self._answered(self._ask(payload))
 
     async def stream(self, payloads: Iterable[Tensors] | AsyncIterable[Tensors]) -> AsyncIterator[Tensors]:
         """The answers to `payloads`, in their order. Takes as many ahead as the backlog has room for.
@@ -145,89 +142,78 @@ class Service:
         Raises as `ask`, but waits where that raises `Busy`; and what `payloads` raises, after the answers to those
         before. The service goes on either way.
         """
-        queue: _Entered = asyncio.Queue()
+        queue: _Asked = asyncio.Queue()
         pump = self._tasks.create_task(self._pump(payloads, queue))
         self._pumps.add(pump)
         pump.add_done_callback(self._pumps.discard)
         try:
-            while (entered := await queue.get()) is not None:
-                yield await self._settled(*entered)
+            while (asked := await queue.get()) is not None:
+                if isinstance(asked, Exception):
+                    raise asked
+                yield await self._answered(asked)
         finally:
             pump.cancel()
             while not queue.empty():
-                if left := queue.get_nowait():
-                    self._strike(left[0])
+                if isinstance(left := queue.get_nowait(), int):
+                    self._questions.drop(left)
 
     def statistics(self) -> Statistics:
         """What has happened so far."""
+        questions = self._questions
         return Statistics(
-            asked=self._ledger.asked,
-            answered=self._answered,
-            refused=self._refused,
-            expired=self._expired,
-            waiting=len(self._ledger),
+            asked=questions.asked,
+            answered=questions.counts.answered,
+            refused=questions.counts.refused,
+            expired=questions.counts.expired,
+            waiting=len(questions),
             sessions=self._sessions,
-            replays=self._ledger.replays,
+            replays=questions.replays,
         )
 
-    def _enter(self, payload: Tensors) -> tuple[int, asyncio.Future[Tensors]]:
-        if self._over:
-            raise SessionError(f"This service has ended: {self._last_error}")
-        loop = asyncio.get_running_loop()
-        seq = self._ledger.enter(payload, loop.time())
-        self._answers[seq] = loop.create_future()
-        self._changed.set()
-        return seq, self._answers[seq]
+    def _ask(self, payload: Tensors) -> int:
+        if self._questions.over is not None:
+            raise SessionError(f"This service has ended: {self._trouble}")
+        return self._questions.ask(payload)
 
-    async def _settled(self, seq: int, answer: asyncio.Future[Tensors]) -> Tensors:
+    async def _answered(self, seq: int) -> Tensors:
         try:
-            async with asyncio.timeout(self._deadline):
-                return await answer
+            return await self._questions.wait_answer(seq, self._deadline)
         except TimeoutError:
-            self._expired += 1
             raise DeadlinePassed(self._overdue(f"Request {seq} was not answered")) from None
-        finally:
-            self._strike(seq)
 
-    async def _pump(self, payloads: Iterable[Tensors] | AsyncIterable[Tensors], queue: _Entered) -> None:
+    async def _pump(self, payloads: Iterable[Tensors] | AsyncIterable[Tensors], queue: _Asked) -> None:
         try:
             # A group of its own: what the source fails with is its reader's to know, and not the end of the service.
             async with asyncio.TaskGroup() as source:
-                source.create_task(self._enter_all(payloads, queue))
+                source.create_task(self._ask_all(payloads, queue))
         except ExceptionGroup as failed:
-            queue.put_nowait((-1, _failed_future(failed.exceptions[0])))
+            queue.put_nowait(failed.exceptions[0])
         finally:
             queue.put_nowait(None)
 
-    async def _enter_all(self, payloads: Iterable[Tensors] | AsyncIterable[Tensors], queue: _Entered) -> None:
+    async def _ask_all(self, payloads: Iterable[Tensors] | AsyncIterable[Tensors], queue: _Asked) -> None:
         async for payload in _asynchronous(payloads):
-            while len(self._ledger) >= self._backlog and not self._over:
-                self._changed.clear()
-                await self._changed.wait()
-            queue.put_nowait(self._enter(payload))
+            await self._questions.wait_room(self._backlog)
+            queue.put_nowait(self._ask(payload))
 
     async def _keep(self) -> None:
-        pause = PAUSE[0]
-        while not self._over:
-            settled = self._settled_so_far
+        pause, questions = PAUSE[0], self._questions
+        while questions.over is None:
+            settled = questions.counts.settled
             try:
-                await self._hold(_ServiceFeed(self), self._blame.avoided(_now()), self._up)
+                await self._hold(questions, self._blame.avoided(_now()), self._up)
                 # It ends well once the feed is over, and not before: this protocol does not take requests at all.
-                self._finish(BadInput("This protocol does a job once; it is no service: submit it as a job."))
+                self._end(BadInput("This protocol does a job once; it is no service: submit it as a job."))
             except MeshError as error:
                 if self._failed(error):
                     continue
                 # A session that got somewhere ends the series of failures; losing it costs no pause. Nobody can make
                 # this device recruit without end by joining and leaving.
-                if self._settled_so_far > settled:
+                if questions.counts.settled > settled:
                     pause = PAUSE[0]
                     continue
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, PAUSE[1])
-
-    @property
-    def _settled_so_far(self) -> int:
-        return self._answered + self._refused
 
     def _up(self, plan: Plan[Any, Any]) -> None:
         self._sessions += 1
@@ -237,73 +223,24 @@ class Service:
 
     def _failed(self, error: MeshError) -> bool:
         """Take note of how a session ended. Whether to recruit again at once, from more peers than before."""
-        self._last_error = error
+        self._trouble = error
         self._blame.note(error, _now())
-        self._report(Lost(error, self._ledger.rewind()))
+        self._report(Lost(error, self._questions.rewind()))
         if isinstance(error, NoPlan) and self._blame.relent(_now()):
             return True
         if isinstance(error, _HOPELESS) or (isinstance(error, NoPlan) and not self._sessions):
-            self._finish(error)
+            self._end(error)
         return False
 
-    def _finish(self, error: MeshError) -> None:
-        self._over = True
-        self._last_error = self._last_error or error
+    def _end(self, error: MeshError) -> None:
+        self._trouble = self._trouble or error
         if not self._first.done():
             self._first.set_exception(error)
-        for answer in self._answers.values():
-            if not answer.done():
-                answer.set_exception(error)
-                answer.exception()  # seen, should nobody be waiting any more
-        self._changed.set()
-
-    def _settle(self, seq: int, payload: Tensors | MeshError) -> None:
-        answer = self._answers.get(seq)
-        since = self._ledger.close(seq)
-        if answer is None or answer.done() or since is None:
-            return
-        if isinstance(payload, MeshError):
-            self._refused += 1
-            answer.set_exception(payload)
-        else:
-            self._answered += 1
-            self._typical += 0.2 * (_now() - since - self._typical)
-            answer.set_result(payload)
-        self._changed.set()
-
-    def _strike(self, seq: int) -> None:
-        self._ledger.close(seq)
-        answer = self._answers.pop(seq, None)
-        if answer is not None and not answer.cancel() and not answer.cancelled():
-            answer.exception()  # seen, should nobody ever have waited for it
-        self._changed.set()
+        self._questions.end(error)
 
     def _overdue(self, what: str) -> str:
-        trouble = f" The last trouble: {self._last_error}" if self._last_error else ""
+        trouble = f" The last trouble: {self._trouble}" if self._trouble else ""
         return f"{what} within {self._deadline:g} s.{trouble}"
-
-
-class _ServiceFeed(Feed):
-    """One session's view of the service."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
-    async def take(self) -> Request | None:
-        service = self._service
-        while not service._over:
-            request = service._ledger.take()
-            if request is not None:
-                return request
-            service._changed.clear()
-            await service._changed.wait()
-        return None
-
-    def answer(self, seq: int, payload: Tensors) -> None:
-        self._service._settle(seq, payload)
-
-    def refuse(self, seq: int, error: MeshError) -> None:
-        self._service._settle(seq, error)
 
 
 async def _asynchronous(payloads: Iterable[Tensors] | AsyncIterable[Tensors]) -> AsyncIterator[Tensors]:
@@ -313,13 +250,6 @@ async def _asynchronous(payloads: Iterable[Tensors] | AsyncIterable[Tensors]) ->
     else:
         for payload in payloads:
             yield payload
-
-
-def _failed_future(error: Exception) -> asyncio.Future[Tensors]:
-    failed: asyncio.Future[Tensors] = asyncio.get_running_loop().create_future()
-    failed.set_exception(error)
-    failed.exception()  # seen, should the reader have gone
-    return failed
 
 
 def _now() -> float:
