@@ -25,7 +25,7 @@ from mesh.client import Client, connect
 from scenarios.demo.fleet import Fleet
 from scenarios.demo.oracle import Oracle
 from scenarios.demo.sources import junction
-from scenarios.demo.story import GIGABIT, wait_met
+from scenarios.demo.story import NETWORK, wait_met
 from scenarios.junction.detectors import DEFAULT_MODEL, ports, recognise
 
 MODEL = "detector"
@@ -51,7 +51,7 @@ def whole(model: Path, feeds: list[dict[str, np.ndarray]]) -> Round:
 
 async def shared(node: Client, fleet: Fleet, parts: int, feeds: list[dict[str, np.ndarray]]) -> Round:
     """The same frames, through the mesh."""
-    async with node.stream(MODEL, parts=parts, where="elsewhere", link=GIGABIT, backlog=2 * parts + 2) as stream:
+    async with node.stream(MODEL, parts=parts, where="elsewhere", link=NETWORK, backlog=2 * parts + 2) as stream:
         await stream.ask(feeds[0])
         fleet.look()
         used = sum(machine.cpu for machine in fleet.machines) + time.process_time()
