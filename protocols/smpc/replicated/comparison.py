@@ -105,7 +105,7 @@ def largest(party: Party, secret: Secret, axis: int, *, bits: int = WORD) -> Sec
 
 
 def argmax(party: Party, secret: Secret, axis: int, *, bits: int = WORD) -> tuple[Secret, Secret]:
-    """The maximum along an axis and where it stands, as an integer; of equals, the first in a fixed order of pairs."""
+    """The maximum along an axis and where it stands, as an integer; of equals, the first."""
     rest = secret.map(lambda share: np.ascontiguousarray(np.moveaxis(share, axis, 0)))
     length = rest.shape[0]
     if length == 0:
@@ -115,7 +115,7 @@ def argmax(party: Party, secret: Secret, axis: int, *, bits: int = WORD) -> tupl
     both = Secret.stack([rest, place], 1)
     while (length := both.shape[0]) > 1:
         half = length // 2
-        left, right, odd = both[:half], both[half : 2 * half], both[2 * half :]
+        left, right, odd = both[0 : 2 * half : 2], both[1 : 2 * half : 2], both[2 * half :]
         lost = less(party, left[:, 0], right[:, 0], bits=bits)
         picked = select(party, lost, (right - left).map(_second_first), None).map(_second_first) + left
         both = Secret.concatenate([picked, odd])

@@ -1,0 +1,115 @@
+"""The steps of a program, taken at each of the three parties at the same time and in the same order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mesh.errors import BadInput
+from protocols.smpc.program.mixed import hidden
+from protocols.smpc.program.node import Node, Operand
+from protocols.smpc.program.operators import OPERATORS
+from protocols.smpc.program.steps import ABSENT, Array, Port, Program, Step, Tensor
+from protocols.smpc.replicated.party import Party
+from protocols.smpc.replicated.sharing import Secret
+
+__all__ = ["Public", "accept", "node_of", "run_program"]
+
+Public = NDArray[np.generic]
+"""What all three parties know: real numbers, integers or truths."""
+
+
+def accept(program: Program) -> None:
+    """See beforehand that a program can be run, whoever compiled it.
+
+    Raises:
+        BadInput: it does not hang together, or asks for what cannot be computed on secrets; all of that is named.
+    """
+    program.check()
+    tensors = {tensor.number: tensor for tensor in program.given()}
+    known = {constant.tensor.number: constant.array for constant in program.constants}
+    refusals = set()
+    for step in program.steps:
+        tensors.update((tensor.number, tensor) for tensor in step.outputs)
+        operator = OPERATORS.get(step.operator)
+        if operator is None:
+            refusals.add(step.operator)
+        elif reason := operator.refusal(node_of(step, tensors, known, program.opset, program.bits)):
+            refusals.add(f"{step.operator} {reason}")
+    if refusals:
+        raise BadInput(f"This program asks for what is not done on secrets: {', '.join(sorted(refusals))}.")
+
+
+def run_program(program: Program, party: Party, values: Mapping[str, Secret | Array]) -> dict[str, Secret]:
+    """Compute a program's outputs on shares. To be called at all three parties, with values of the same sorts.
+
+    Args:
+        values: every input and every weight of the program, by name: a secret in the format's fixed point (integers and
+            truths as they are), or an array that all three know. Either costs what it must: nothing public is shared.
+
+    Returns:
+        The outputs, by name, as shares. Rounds and bytes depend on the program and on which values are secret, and on
+        nothing else.
+
+    Raises:
+        BadInput: the program is refused (see `accept`), a value is missing or has another shape, or an operator was
+            given what it cannot work on.
+    """
+    accept(program)
+    ports = (*program.inputs, *program.weights)
+    held: dict[int, Operand] = {port.tensor.number: _given(port, values) for port in ports}
+    known = {constant.tensor.number: constant.array for constant in program.constants}
+    held.update(known)
+    tensors = {tensor.number: tensor for tensor in program.given()}
+    waiting = Counter(number for step in program.steps for number in step.inputs)
+    waiting.update(port.tensor.number for port in program.outputs)
+    for step in program.steps:
+        tensors.update((tensor.number, tensor) for tensor in step.outputs)
+        node = node_of(step, tensors, known, program.opset, program.bits)
+        operands = [None if number == ABSENT else held[number] for number in step.inputs]
+        for number in step.inputs:
+            waiting[number] -= 1
+            if not waiting[number]:
+                held.pop(number, None)
+        held.update(_taken(party, node, operands))
+        del operands
+    return {port.name: hidden(party, held[port.tensor.number], port.tensor.kind) for port in program.outputs}
+
+
+def node_of(step: Step, tensors: Mapping[int, Tensor], known: Mapping[int, Array], opset: int, bits: int) -> Node:
+    """A step with what surrounds it."""
+    inputs = tuple(None if number == ABSENT else tensors[number] for number in step.inputs)
+    constants = {place: known[number] for place, number in enumerate(step.inputs) if number in known}
+    return Node(step, opset, inputs, constants, bits)
+
+
+def _taken(party: Party, node: Node, operands: list[Operand | None]) -> dict[int, Operand]:
+    if all(tensor.size == 0 for tensor in node.step.outputs if tensor.number != ABSENT):
+        nothing = {tensor.number: np.zeros(tensor.shape, np.uint64) for tensor in node.step.outputs}
+        return {number: Secret(zeros, zeros) for number, zeros in nothing.items() if number != ABSENT}
+    result = OPERATORS[node.step.operator].function(party, node, *operands)
+    results = result if isinstance(result, tuple) else (result,)
+    made: dict[int, Operand] = {}
+    for tensor, value in zip(node.step.outputs, results, strict=False):
+        if tensor.number == ABSENT:
+            continue
+        if value.shape != tensor.shape:
+            raise BadInput(
+                f"{node.step.operator} gave a result of shape {value.shape} where the program says {tensor.shape}: "
+                "compile the model again."
+            )
+        made[tensor.number] = value
+    return made
+
+
+def _given(port: Port, values: Mapping[str, Secret | Array]) -> Operand:
+    value = values.get(port.name)
+    if value is None or tuple(value.shape) != port.tensor.shape:
+        got = "nothing" if value is None else f"the shape {tuple(value.shape)}"
+        raise BadInput(f"The program needs {port.name!r} of shape {port.tensor.shape} and was given {got}.")
+    if isinstance(value, Secret):
+        return value
+    return np.asarray(value, {"number": np.float64, "integer": np.int64, "truth": np.bool_}[port.tensor.kind])
