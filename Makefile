@@ -26,7 +26,8 @@ lint: $(VENV)/.installed-all ## Only lint, format and types.
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 bench: $(VENV)/.installed-all ## Every benchmark: one machine-readable line each.
-	@for script in tests/bench/*.py; do echo "# $$script" >&2; $(BIN)/python $$script || exit 1; done
+	@for script in tests/bench/[a-z]*.py; do echo "# $$script" >&2; \
+	  $(BIN)/python -m tests.bench.$$(basename $$script .py) || exit 1; done
 
 clean: ## Forget the virtual environment and what tools have cached.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -1,6 +1,6 @@
 """What sharing a model costs and gains: four node processes against one session, turn by turn, in one run.
 
-    python tests/bench/pipeline.py [--frames 120] [--rounds 5] [--parts 3] [--model FILE.onnx]
+    python -m tests.bench.pipeline [--frames 120] [--rounds 5] [--parts 3] [--model FILE.onnx]
 
 Prints one JSON line. Processor seconds are those of every process that has a hand in it: on the mesh's side the camera,
 the devices that hold parts, and this program, which stands for the one that feeds the camera's frames in.
