@@ -112,15 +112,19 @@ class Box:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         wire, transport = self._open()
-        if kind is None:
-            cast(asyncio.WriteTransport, transport.get_pipe_transport(0)).close()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_PARTING):
-                    await wire.gone.wait()
-        self._kill()
-        await wire.gone.wait()
-        transport.close()
-        self._wire = self._transport = None
+        try:
+            if kind is None:
+                cast(asyncio.WriteTransport, transport.get_pipe_transport(0)).close()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_PARTING):
+                        await wire.gone.wait()
+        finally:  # cancelled meanwhile, it is killed all the same
+            self._kill()
+            try:
+                await wire.gone.wait()
+            finally:
+                transport.close()
+                self._wire = self._transport = None
 
     def _open(self) -> tuple[_Wire, asyncio.SubprocessTransport]:
         if self._wire is None or self._transport is None:

@@ -117,6 +117,16 @@ async def test_cancelled_means_killed() -> None:
     assert not alive(process)
 
 
+async def test_cancelled_while_it_may_end_by_itself() -> None:
+    """Whoever is cancelled while a box takes its time to end leaves no process, and nothing open."""
+    box = await Box(MODULE).__aenter__()
+    process = int((await box.ask(Order("who"), Done)).text)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await box.__aexit__(None, None, None)
+    assert not alive(process)
+
+
 async def test_what_it_started_ends_with_it() -> None:
     """A child of the box does not outlive the box."""
     async with Box(MODULE) as box:
