@@ -93,7 +93,14 @@ def _node(config: NodeConfig, identity: Identity, installed: Installed, memory: 
         discovery=discovery(config),
         protocols=installed.protocols,
         device=Device(),
-        lends=Lends(owner=config.owner, memory=memory.available, seats=config.seats, store=store),
+        lends=Lends(
+            owner=config.owner,
+            memory=memory.available,
+            seats=config.seats,
+            store=store,
+            identity=config.identity,
+            listen=binds(config)[0].host,
+        ),
     )
 
 

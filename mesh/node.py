@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,7 +20,7 @@ from mesh.control import Offer
 from mesh.desk import Desk
 from mesh.errors import BadInput, DeadlinePassed, MeshError, Misuse, SessionError
 from mesh.ids import PeerId, SessionId
-from mesh.protocol import Candidate, Device, Feed, Job, Plan, Protocol
+from mesh.protocol import Boxes, Candidate, Device, Feed, Job, Plan, Protocol
 from mesh.recruit import Answered, Recruiter
 from mesh.service import Service
 from mesh.store.contract import Store
@@ -40,12 +41,16 @@ class Lends:
         memory: bytes that a job may take, asked anew each time.
         seats: most sessions at once, its own included; above it, invitations are declined.
         store: blobs, fetched for sessions here and served to members of the mesh; None keeps and serves none.
+        identity: folder with this device's key, for child processes that sessions start; None lets them start none.
+        listen: literal address at which those may listen.
     """
 
     owner: str = ""
     memory: Callable[[], int] = field(default=lambda: 0)
     seats: int = 32
     store: Store | None = None
+    identity: Path | None = None
+    listen: str = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,7 @@ class Node:
     """Use as a context: `async with Node(...) as node: await node.submit(job)`.
 
     Args:
-        device: what each session may reach for; the node adds the store to it.
+        device: what each session may reach for; the node adds the store and the boxes to it.
 
     Attributes:
         addresses: where it listens, once entered.
@@ -87,6 +92,9 @@ class Node:
         find = self._recruiter.find
         if lends.store is not None:
             device = replace(device, blobs=StoredBlobs(lends.store, transport, find))
+        if lends.identity is not None:
+            boxes = Boxes(lends.identity, lends.listen, lambda peer: find(peer).addresses[0].host)
+            device = replace(device, boxes=boxes)
         self._device = device
         self._table = Table(transport, find, lends.seats)
         self._desk = Desk(
@@ -212,7 +220,7 @@ class Node:
             protocol, job.spec, myself=myself, avoid=avoid, refused=device.report
         )
         try:
-            seat = self._table.sit(session, protocol, plan, device)
+            seat = self._table.sit(session, protocol, plan, replace(device, asked=job.spec))
             with seat.held():
                 await self._recruiter.start(plan, session)
                 seat.begin()

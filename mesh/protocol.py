@@ -13,6 +13,7 @@ import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from mesh.blobs import BlobRef
@@ -22,7 +23,9 @@ from mesh.ids import PeerId, Rank
 from mesh.messages import Message
 from mesh.tensors import Tensors
 
-__all__ = ["Blobs", "Candidate", "Device", "Feed", "Job", "Means", "NoBlobs", "Plan", "Protocol", "Request", "Stage"]
+__all__ = [
+    "Blobs", "Boxes", "Candidate", "Device", "Feed", "Job", "Means", "NoBlobs", "Plan", "Protocol", "Request", "Stage",
+]  # fmt: skip
 
 Spec = TypeVar("Spec")
 Task = TypeVar("Task")
@@ -146,6 +149,21 @@ class _NoFeed(Feed):
 
 
 @dataclass(frozen=True, slots=True)
+class Boxes:
+    """What a session's child process needs to speak for this device, over channels of its own.
+
+    Attributes:
+        identity: folder with this device's key and certificates; the child reads them itself.
+        listen: literal address at which it may listen.
+        host: where a peer is reached; raises PeerUnreachable if it is not in sight.
+    """
+
+    identity: Path
+    listen: str
+    host: Callable[[PeerId], str]
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
     """What this device lends to a protocol, which reaches for nothing else.
 
@@ -155,6 +173,8 @@ class Device:
         report: takes progress events, for people.
         feed: at rank 0 of a service, its requests; elsewhere it has none.
         blobs: models and parts of them.
+        boxes: for sessions that compute in a child process with channels of its own; None where that is not lent.
+        asked: at rank 0, the job's spec as it was handed in. Its plan may say less, as everyone invited reads that.
     """
 
     inputs: Mapping[str, Any] = field(default_factory=dict)
@@ -162,6 +182,8 @@ class Device:
     report: Callable[[object], None] = lambda _event: None
     feed: Feed = field(default_factory=_NoFeed)
     blobs: Blobs = field(default_factory=NoBlobs)
+    boxes: Boxes | None = None
+    asked: Any = None
 
 
 @dataclass(frozen=True, slots=True)

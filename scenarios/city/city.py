@@ -111,5 +111,10 @@ class City:
             discovery=self.streets.discovery(number),
             protocols=equipment.protocols,
             device=Device(inputs=equipment.inputs),
-            lends=Lends(equipment.owner, lambda: equipment.memory, store=equipment.store),
+            lends=Lends(
+                equipment.owner,
+                lambda: equipment.memory,
+                store=equipment.store,
+                identity=self.streets.identity(number),
+            ),
         )

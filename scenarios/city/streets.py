@@ -6,6 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from mesh.contracts import Discovery, Transport
@@ -50,6 +51,10 @@ class Streets(ABC):
     @abstractmethod
     def heal(self) -> None:
         """Mend what was cut."""
+
+    def identity(self, device: int) -> Path | None:
+        """The folder with a device's key; None where devices have none."""
+        return None
 
     def maintains(self, task: asyncio.Task[Any]) -> bool:
         """Whether a task belongs to the streets themselves, and to no job."""

@@ -47,6 +47,9 @@ class TlsStreets(Streets):
     def transport(self, device: int) -> Transport:
         return HttpTransport(self._identities[device], Address("127.0.0.1", 0), heartbeat=self._heartbeat)
 
+    def identity(self, device: int) -> Path | None:
+        return self._identities[device].key.parent
+
     def discovery(self, device: int) -> Discovery:
         return _Signposts(self, device)
 
