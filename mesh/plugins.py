@@ -89,7 +89,8 @@ def find_workshop(source: Path, protocol: str | None = None) -> Workshop:
     """The workshop for a model file.
 
     Args:
-        protocol: whose models it is to make; None takes the first, by name, that reads files with this ending.
+        protocol: whose models it is to make; None takes the first, by name, that reads files with this ending, of those
+            that need not be asked for.
 
     Raises:
         ConfigError: as `load` does.
@@ -98,7 +99,7 @@ def find_workshop(source: Path, protocol: str | None = None) -> Workshop:
     names = sorted(entry_points(group=WORKSHOPS).names) if protocol is None else [protocol]
     found = {name: load_workshop(name) for name in names}
     for workshop in found.values():
-        if source.suffix.lower() in workshop.suffixes:
+        if source.suffix.lower() in workshop.suffixes and (protocol is not None or not workshop.on_request):
             return workshop
     known = ", ".join(suffix for workshop in found.values() for suffix in workshop.suffixes) or "none"
     raise BadInput(f"{source} is no model file that can be read here. Those that can: {known}.")

@@ -53,12 +53,14 @@ class Workshop(ABC):
         reads: of files that hold inputs.
         writes: of files that answers can be written to.
         options: what `prepare` takes.
+        on_request: whether it makes models only for those who name its protocol, whatever files it reads.
     """
 
     suffixes: ClassVar[tuple[str, ...]]
     reads: ClassVar[tuple[str, ...]]
     writes: ClassVar[tuple[str, ...]]
     options: ClassVar[tuple[Option, ...]] = ()
+    on_request: ClassVar[bool] = False
 
     @abstractmethod
     def prepare(self, source: Path, *, name: str, options: Mapping[str, str]) -> Prepared:

@@ -1,4 +1,4 @@
-"""The workshop for ONNX models: prepares them for sharing, reads inputs from files, and writes answers."""
+"""The workshops for ONNX models: prepare them for protocols, read inputs from files, and write answers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from protocols.runtimes.onnx import Port as RuntimePort
     from protocols.sharded.segments import TensorInfo
 
-__all__ = ["OnnxWorkshop"]
+__all__ = ["OnnxWorkshop", "PrivateWorkshop"]
 
 Array = NDArray[Any]
 
@@ -32,6 +32,11 @@ _CLIPS = (".mp4", ".mov", ".mkv", ".avi")
 
 _MODES: Mapping[str, Mapping[str, Any]] = {"local": {"where": "here", "parts": 1}, "sharded": {"where": "anywhere"}}
 """Ways to run a model: fields of `ShardedSpec` that each of them settles."""
+
+_PRIVATE_MODES: Mapping[str, Mapping[str, Any]] = {"private": {"secret": "both"}}
+"""The same, of `PrivateSpec`."""
+
+_DTYPES = {"number": "float32", "integer": "int64", "truth": "bool"}
 
 
 class OnnxWorkshop(Workshop):
@@ -54,9 +59,7 @@ class OnnxWorkshop(Workshop):
     def prepare(self, source: Path, *, name: str, options: Mapping[str, str]) -> Prepared:
         from protocols.sharded import prepare as sharded
 
-        if unknown := options.keys() - {option.name for option in self.options}:
-            known = ", ".join(option.name for option in self.options)
-            raise BadInput(f"There is no option {min(unknown)[:40]!r} for ONNX models: there are {known}.")
+        self._expect_known(options)
         whole = _bytes(source)
         prepared = sharded.prepare(whole, _sample(whole, options))
         inputs, outputs = (tuple(map(_port, infos)) for infos in (prepared.info.inputs, prepared.info.outputs))
@@ -84,6 +87,44 @@ class OnnxWorkshop(Workshop):
 
     def write(self, target: Path, answers: Iterable[Tensors]) -> int:
         return write_answers(target, answers)
+
+    def _expect_known(self, options: Mapping[str, str]) -> None:
+        if unknown := options.keys() - {option.name for option in self.options}:
+            known = ", ".join(option.name for option in self.options)
+            raise BadInput(f"There is no option {min(unknown)[:40]!r} for ONNX models: there are {known}.")
+
+
+class PrivateWorkshop(OnnxWorkshop):
+    """Makes the same models for the protocol `private`. What it makes has one shape; a batch left open becomes 1."""
+
+    on_request = True
+
+    def prepare(self, source: Path, *, name: str, options: Mapping[str, str]) -> Prepared:
+        from protocols.smpc.dealing import pack_weights
+        from protocols.smpc.program.compile import compile_model
+
+        self._expect_known(options)
+        whole = _bytes(source)
+        declared = {port.name: port for port in _declared(whole)}
+        ones = {name: (1, *port.shape[1:]) for name, port in declared.items() if port.shape[:1] == (-1,)}
+        shapes = {name: sides for name, sides in ones.items() if min(sides) >= 0} | _named_shapes(whole, options)
+        compiled = compile_model(whole, shapes=shapes)
+        program = compiled.program
+        inputs = tuple(Port(port.name, declared[port.name].dtype, port.tensor.shape) for port in program.inputs)
+        recipe = recipe_for(inputs, options)
+        weights = pack_weights(program.weights, compiled.weights)
+        ref = BlobRef.of(weights)
+        manifest = Manifest(
+            name=name,
+            protocol="private",
+            source=BlobRef.of(whole),
+            blobs=(ref,),
+            inputs=inputs,
+            outputs=tuple(Port(port.name, _DTYPES[port.tensor.kind], port.tensor.shape) for port in program.outputs),
+            spec=msgspec.to_builtins({"program": program, "weights": ref}),
+            notes=msgspec.to_builtins({"modes": _PRIVATE_MODES, **({"image": recipe} if recipe else {})}),
+        )
+        return Prepared(manifest, {ref.digest: weights})
 
 
 def _read_pictures(source: Path, recipe: Recipe, *, clip: bool) -> Iterator[Tensors]:
@@ -156,22 +197,39 @@ def _sample(whole: bytes, options: Mapping[str, str]) -> dict[str, Array] | None
     """Inputs of the shapes that a person named; None where nobody did."""
     if not options.keys() & {"shape", "size"}:
         return None
-    from protocols.runtimes import onnx
     from protocols.runtimes.models import parse
     from protocols.sharded.prepare import sample_of
 
     model = parse(whole)
-    weights = {tensor.name for tensor in model.graph.initializer}
-    inputs = {value.name: value for value in model.graph.input if value.name not in weights}
-    recipe = recipe_for([_port(onnx.Port.of(value)) for value in inputs.values()], options)
-    shapes: dict[str, tuple[int, ...]] = {recipe.input: recipe.shape} if recipe and all(recipe.size) else {}
-    shapes |= dict(_shape(word) for word in options.get("shape", "").split(",") if word)
-    for name, sides in shapes.items():
-        if name not in inputs:
-            raise BadInput(f"--shape: the model has no input {name!r}: it has {', '.join(inputs)}.")
+    inputs = {value.name: value for value in model.graph.input}
+    for name, sides in _named_shapes(whole, options).items():
         for dim, side in zip(inputs[name].type.tensor_type.shape.dim, sides, strict=False):
             dim.dim_value = side
     return sample_of(model)
+
+
+def _declared(whole: bytes) -> list[Port]:
+    """The inputs that a model's file declares, weights left out."""
+    from protocols.runtimes import onnx
+    from protocols.runtimes.models import parse
+
+    model = parse(whole)
+    weights = {tensor.name for tensor in model.graph.initializer}
+    return [_port(onnx.Port.of(value)) for value in model.graph.input if value.name not in weights]
+
+
+def _named_shapes(whole: bytes, options: Mapping[str, str]) -> dict[str, tuple[int, ...]]:
+    """Shapes of inputs that a person named, or the size of pictures for. Raises BadInput: no input is called so."""
+    if not options.keys() & {"shape", "size"}:
+        return {}
+    inputs = _declared(whole)
+    recipe = recipe_for(inputs, options)
+    shapes: dict[str, tuple[int, ...]] = {recipe.input: recipe.shape} if recipe and all(recipe.size) else {}
+    shapes |= dict(_shape(word) for word in options.get("shape", "").split(",") if word)
+    if strangers := shapes.keys() - {port.name for port in inputs}:
+        known = ", ".join(port.name for port in inputs)
+        raise BadInput(f"--shape: the model has no input {min(strangers)!r}: it has {known}.")
+    return shapes
 
 
 def _shape(text: str) -> tuple[str, tuple[int, ...]]:

@@ -52,7 +52,10 @@ class _Story:
 @click.command()
 @click.argument("model")
 @click.option("--input", "source", required=True, type=click.Path(path_type=Path), help=".npy .npz .png .jpg or .mp4")
-@click.option("--mode", help="How to run it: local, on this device alone; sharded, cut over several.")
+@click.option(
+    "--mode",
+    help="How to run it: local, on this device alone; sharded, over several; private, by three that see nothing.",
+)
 @click.option("--parts", type=click.IntRange(1, 1000), help="Devices that hold a part each. Default: as many as pay.")
 @click.option("--out", type=click.Path(path_type=Path), help="File for the answers: .npz, or .npy for a single output.")
 @click.option("--frames", type=click.IntRange(1), help="Stop after so many.")

@@ -92,6 +92,7 @@ def add(
     \b
     Examples:
       mesh models add junction detector.onnx
+      mesh models add secret detector.onnx --protocol private
       mesh models add fast FastestDet.onnx --image bgr --scale 1/255
       mesh models add yolox yolox_nano.onnx --image bgr --scale 1 --fit corner
     """

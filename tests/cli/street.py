@@ -65,14 +65,15 @@ def neighbour(state: Path, *flags: str) -> Iterator[Neighbour]:
 
 
 @contextmanager
-def street(folder: Path, names: Sequence[str], *flags: str) -> Iterator[list[Neighbour]]:
-    """Nodes of one mesh that have found each other."""
+def street(folder: Path, names: Sequence[str], *flags: str, owners: bool = False) -> Iterator[list[Neighbour]]:
+    """Nodes of one mesh that have found each other; each with an owner of its name, if that is wanted."""
     authority = Authority.create(folder / "authority", mesh="test")
     with ExitStack() as stack:
         nodes = []
         for name in names:
             authority.issue(folder / name / "identity")
-            nodes.append(stack.enter_context(neighbour(folder / name, *flags)))
+            own = ("--owner", name) if owners else ()
+            nodes.append(stack.enter_context(neighbour(folder / name, *flags, *own)))
         asyncio.run(_acquainted(nodes))
         yield nodes
 

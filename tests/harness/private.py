@@ -1,0 +1,108 @@
+"""Small networks for private sessions, their compiled form, and devices of different owners that compute them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from mesh.blobs import BlobRef
+from mesh.protocol import Job, Means
+from mesh.store.memory import Memory
+from protocols.smpc.dealing import pack_weights
+from protocols.smpc.program.compile import compile_model
+from protocols.smpc.protocol import Private
+from protocols.smpc.spec import PrivateSpec
+from scenarios.city import Equipment
+from tests.unit.protocols.families import FLOAT, Net
+
+__all__ = ["Case", "equip", "lenet", "mlp"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, as ONNX and as three parties compute it.
+
+    Attributes:
+        weights: the stored weights, which only the asking device has.
+    """
+
+    model: ModelProto
+    spec: PrivateSpec
+    weights: bytes
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, net: Net, *shape: int) -> Case:
+        """A net from "x" of this shape to "y"."""
+        model = net.model({"x": (FLOAT, list(shape))}, {"y": FLOAT})
+        compiled = compile_model(model.SerializeToString())
+        weights = pack_weights(compiled.program.weights, compiled.weights)
+        return cls(model, PrivateSpec(compiled.program, BlobRef.of(weights)), weights, shape)
+
+    def inputs(self, count: int = 1) -> list[Array]:
+        """So many requests."""
+        random = np.random.default_rng(5)
+        return [random.standard_normal(self.shape).astype(np.float32) for _ in range(count)]
+
+    def expected(self, x: Array) -> Array:
+        """What ONNX Runtime answers."""
+        session = onnxruntime.InferenceSession(self.model.SerializeToString(), providers=["CPUExecutionProvider"])
+        answer: Array = session.run(["y"], {"x": x})[0]
+        return answer
+
+    def job(self, deadline: float = 60.0, **spec: Any) -> Job:
+        """The job of serving it."""
+        from dataclasses import replace
+
+        return Job("private", replace(self.spec, **spec), deadline)
+
+
+def mlp() -> Case:
+    """784, 32 and 10 wide, in half a millisecond of computing."""
+    net = Net()
+    hidden = net.op("Relu", net.op("Gemm", "x", net.weight(784, 32), net.weight(32)))
+    net.name(net.op("Gemm", hidden, net.weight(32, 10), net.weight(10)), "y")
+    return Case.of(net, 1, 784)
+
+
+def lenet() -> Case:
+    """LeNet-5 with rectifiers and max-pooling."""
+    net = Net()
+    x = "x"
+    for channels, width in ((1, 6), (6, 16)):
+        x = net.op("Relu", net.op("Conv", x, net.weight(width, channels, 5, 5), net.weight(width)))
+        x = net.op("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
+    x = net.op("Flatten", x)
+    for before, after in ((256, 120), (120, 84)):
+        x = net.op("Relu", net.op("Gemm", x, net.weight(before, after), net.weight(after)))
+    net.name(net.op("Gemm", x, net.weight(84, 10), net.weight(10)), "y")
+    return Case.of(net, 1, 1, 28, 28)
+
+
+def equip(
+    case: Case,
+    owners: Mapping[int, str] | None = None,
+    protocol: Callable[[int], Private] = lambda _device: Private(Means()),
+) -> Callable[[int], Equipment]:
+    """Device 0 has the weights; each device has an owner of its own, unless told otherwise."""
+
+    def of(device: int) -> Equipment:
+        store = Memory()
+        if device == 0:
+            ref = BlobRef.of(case.weights)
+            for index in range(ref.count):
+                start = index * 2**20
+                store.append(ref, index, case.weights[start : start + 2**20])
+            store.finish(ref)
+        owner = (owners or {}).get(device, f"owner {device}")
+        return Equipment([protocol(device)], owner=owner, store=store)
+
+    return of
