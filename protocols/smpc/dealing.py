@@ -19,8 +19,8 @@ from protocols.smpc.replicated.randomness import Stream
 from protocols.smpc.replicated.sharing import FixedPoint
 
 __all__ = [
-    "MODEL", "PIECE", "WORD", "Dealer", "Taker", "digest_of", "in_clear", "labelled", "pack_weights", "pieces",
-    "recombined", "ring_row", "seeds_for", "total", "unpack_weights", "values_of", "words_of",
+    "MODEL", "PIECE", "WORD", "Dealer", "Taker", "digest_of", "drawn_by", "in_clear", "labelled", "pack_weights",
+    "pieces", "recombined", "ring_row", "seeds_for", "total", "unpack_weights", "values_of", "words_of",
 ]  # fmt: skip
 
 WORD = 8
@@ -86,9 +86,14 @@ def values_of(ports: Sequence[Port], row: Words) -> dict[str, Array]:
     }
 
 
+def drawn_by(party: int) -> set[int]:
+    """Numbers of the shares that a party holds and draws by itself."""
+    return {party, (party + 1) % PARTIES} & {*_DRAWN}
+
+
 def seeds_for(party: int, seeds: tuple[bytes, bytes]) -> dict[int, bytes]:
-    """Of the session's two seeds, those of the shares that a party holds."""
-    return {number: seeds[number] for number in (party, (party + 1) % PARTIES) if number in _DRAWN}
+    """Of the session's two seeds, those that a party draws from, by the share's number."""
+    return {number: seeds[number] for number in drawn_by(party)}
 
 
 class Dealer:

@@ -11,7 +11,7 @@ from mesh.ids import Rank
 from mesh.protocol import Boxes
 from protocols.runtimes.box import Box
 from protocols.smpc.circle import Circle
-from protocols.smpc.dealing import MODEL, WORD, pieces, total
+from protocols.smpc.dealing import MODEL, WORD, drawn_by, pieces, total
 from protocols.smpc.orders import Answer, Compute, Done, Join, Open, Opened, Order, Take
 from protocols.smpc.replicated.randomness import KEY_BYTES
 from protocols.smpc.spec import PrivateSpec
@@ -90,8 +90,12 @@ class Member:
         for rank in self._fellows:
             await self._circle.send(rank, doors[self._circle.rank])
         for rank in self._fellows:
-            doors[rank] = await self._circle.receive(rank, Door)
+            doors[rank] = door = await self._circle.receive(rank, Door)
+            if not 0 < door.port < 2**16 or len(door.nonce) != _NONCE:
+                raise PeerMisbehaved(self._circle.peer(rank), "Its box listens where nothing can.")
         seeds = await self._circle.receive(_OWNER, Seeds)
+        if seeds.seeds.keys() != drawn_by(self._number) or {len(seed) for seed in seeds.seeds.values()} != {KEY_BYTES}:
+            raise PeerMisbehaved(self._circle.peer(_OWNER), "It sent other seeds than this party draws from.")
         await self._box.ask(Order(self._joining(keys, doors, seeds)), Done)
 
     async def _keys(self) -> dict[int, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,14 +20,14 @@ from protocols.arrays import arrays_of, tensors_of
 from protocols.smpc.protocol import Part, Private
 from protocols.smpc.replicated.sharing import FixedPoint
 from protocols.smpc.spec import PrivateSpec
-from scenarios.city import TLS, VIRTUAL, City
+from scenarios.city import TLS, VIRTUAL, City, Schedule, suffer
 from tests.harness.private import Case, equip, lenet, mlp
 
 Secrets = pytest.mark.parametrize("secret", ["input", "model", "both"])
 
 
-async def _answers(city: City, case: Case, inputs: Sequence[Any], **spec: Any) -> list[Any]:
-    async with city.serve(0, case.job(**spec)) as service:
+async def _answers(city: City, case: Case, inputs: Sequence[Any], deadline: float = 60.0, **spec: Any) -> list[Any]:
+    async with city.serve(0, case.job(deadline, **spec)) as service:
         stream = service.stream(tensors_of({"x": x}) for x in inputs)
         return [arrays_of(answer)["y"] async for answer in stream]
 
@@ -85,7 +86,7 @@ def test_a_lost_party_costs_no_answer_and_leaves_no_box() -> None:
     case = mlp()
     inputs = case.inputs(12)
 
-    async def story() -> tuple[list[Any], list[Any], list[str], list[str]]:
+    async def story() -> tuple[list[Any], list[Any], list[str], list[Any]]:
         news: list[Any] = []
         async with City(TLS, 4, equip(case)) as city:
             async with city.serve(0, case.job(), report=news.append) as service:
@@ -103,12 +104,55 @@ def test_a_lost_party_costs_no_answer_and_leaves_no_box() -> None:
     assert ([], []) == (left, boxes)
 
 
+def test_a_box_that_dies_costs_no_answer() -> None:
+    """Its device is well, and may be one of the next three."""
+    case = mlp()
+    inputs = case.inputs(8)
+
+    async def story() -> tuple[list[Any], list[str]]:
+        async with City(TLS, 3, equip(case)) as city:
+            async with city.serve(0, case.job()) as service:
+                answers = []
+                async for answer in service.stream(tensors_of({"x": x}) for x in inputs):
+                    answers.append(arrays_of(answer)["y"])
+                    if len(answers) == 3:
+                        _boxes()[0].kill()
+            return answers, await city.wait_quiet(15)
+
+    answers, left = TLS.run(story())
+    _close(case, inputs, answers)
+    assert ([], []) == (left, _boxes())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_fault_at_any_moment_is_survived(seed: int) -> None:
+    """Law I and law II: right answers or a mesh error, and then nothing is left, no box either."""
+    case = mlp()
+    inputs = case.inputs(6)
+    schedule = Schedule.drawn(seed, devices=4, horizon=2.5)
+
+    async def story() -> tuple[list[Any] | None, list[str]]:
+        async with City(TLS, 4, equip(case), seed=seed) as city, asyncio.TaskGroup() as tasks:
+            faults = tasks.create_task(suffer(city.streets, schedule, 4))
+            try:
+                answers = await _answers(city, case, inputs, deadline=8.0)
+            except MeshError:
+                answers = None
+            await faults
+            return answers, await city.wait_quiet(20)
+
+    answers, left = TLS.run(story())
+    if answers is not None:
+        _close(case, inputs, answers)
+    assert ([], []) == (left, _boxes()), schedule
+
+
 def test_a_party_that_stands_still_is_found_out() -> None:
     """With nobody in its place the job fails in seconds, with a mesh error, and no box stays behind."""
     case = mlp()
     question = tensors_of({"x": case.inputs()[0]})
 
-    async def story() -> tuple[list[str], list[str]]:
+    async def story() -> tuple[list[str], list[Any]]:
         async with City(TLS, 3, equip(case)) as city:
             async with city.serve(0, case.job(deadline=5.0)) as service:
                 await service.ask(question)
@@ -183,7 +227,13 @@ def _forms(values: Any) -> list[bytes]:
     return [values.tobytes(), values.astype(np.float64).tobytes(), FixedPoint().encode(values).tobytes()]
 
 
-def _boxes() -> list[str]:
-    """Command lines of this process's children that are boxes."""
-    lines = (" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True))
-    return [line for line in lines if "box_inside" in line]
+def _boxes() -> list[psutil.Process]:
+    """This process's children that are boxes."""
+    return [child for child in psutil.Process().children(recursive=True) if _is_box(child)]
+
+
+def _is_box(process: psutil.Process) -> bool:
+    try:
+        return any("box_inside" in word for word in process.cmdline())
+    except psutil.Error:  # it went while we looked
+        return False

@@ -12,7 +12,7 @@ from mesh.errors import BadInput, ConfigError
 from mesh.plugins import PROTOCOLS, WORKSHOPS, find_workshop, load_protocol, load_protocols
 from mesh.protocol import Means
 from protocols.echo import Echo
-from protocols.workshop import OnnxWorkshop
+from protocols.workshop import OnnxWorkshop, PrivateWorkshop
 
 ECHO = EntryPoint("echo", "protocols.echo:create", PROTOCOLS)
 TORCH = EntryPoint("private", "no_such_module.private:create [private]", PROTOCOLS)
@@ -67,3 +67,11 @@ def test_a_model_file_finds_its_workshop() -> None:
         find_workshop(Path("a.pt"))
     with pytest.raises(ConfigError, match=r"In mesh\.workshops are: sharded"):
         find_workshop(Path("a.onnx"), "echo")
+
+
+def test_a_workshop_that_waits_to_be_asked_comes_by_name_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though it reads the same files and comes first by name."""
+    asked = EntryPoint("private", "protocols.workshop:PrivateWorkshop", WORKSHOPS)
+    monkeypatch.setattr(plugins, "entry_points", EntryPoints((asked, ONNX)).select)
+    assert OnnxWorkshop is type(find_workshop(Path("a.onnx")))
+    assert PrivateWorkshop is type(find_workshop(Path("a.onnx"), "private"))

@@ -14,7 +14,7 @@ from mesh.errors import BadInput
 from mesh.store.catalogue import Manifest, Port
 from mesh.workshop import Prepared
 from protocols.arrays import arrays_of
-from protocols.workshop import OnnxWorkshop
+from protocols.workshop import OnnxWorkshop, PrivateWorkshop
 
 
 def model(folder: Path, shape: tuple[int | str, ...] = (1, 3, 4, 6)) -> Path:
@@ -135,3 +135,29 @@ def test_other_files_are_refused_by_their_ending(name: str) -> None:
     """With those that would do."""
     with pytest.raises(BadInput, match=r"those are \.npy"):
         OnnxWorkshop().read(Path(name), arrays_manifest())
+
+
+def test_a_model_for_private_inference_keeps_its_weights_apart(tmp_path: Path) -> None:
+    """One blob of weights, a program that holds none of them, and a batch that is left open becomes one."""
+    made = PrivateWorkshop().prepare(model(tmp_path, ("N", 3, 4, 6)), name="two", options={"image": "bgr"})
+    manifest = made.manifest
+    assert ("private", ["private"]) == (manifest.protocol, list(manifest.notes["modes"]))
+    assert (Port("images", "float32", (1, 3, 4, 6)),) == manifest.inputs
+    assert [BlobRef.of(np.ones(9, np.float32).tobytes())] == list(manifest.blobs)
+    assert manifest.notes["image"]["colours"] == "bgr"
+
+
+def test_what_cannot_be_computed_on_shares_is_said_when_the_model_is_added(tmp_path: Path) -> None:
+    """With the operator that stands in the way; and a shape that nobody gave, with how to give it."""
+    node = onnx.helper.make_node("NonZero", ["x"], ["y"], name="y")
+    ends = [
+        onnx.helper.make_tensor_value_info(name, kind, shape)
+        for name, kind, shape in (("x", onnx.TensorProto.FLOAT, [2, 2]), ("y", onnx.TensorProto.INT64, [2, "N"]))
+    ]
+    graph = onnx.helper.make_graph([node], "strange", ends[:1], ends[1:])
+    made = onnx.helper.make_model(graph, ir_version=8, opset_imports=[onnx.helper.make_opsetid("", 13)])
+    (tmp_path / "strange.onnx").write_bytes(made.SerializeToString())
+    with pytest.raises(BadInput, match="NonZero"):
+        PrivateWorkshop().prepare(tmp_path / "strange.onnx", name="strange", options={})
+    with pytest.raises(BadInput, match="no fixed shape"):
+        PrivateWorkshop().prepare(model(tmp_path, (1, 3, "height", "width")), name="two", options={})
