@@ -16,7 +16,7 @@ from onnx import AttributeProto, NodeProto, numpy_helper
 
 from mesh.errors import BadInput
 from protocols.runtimes.models import parse
-from protocols.smpc.program.fold import Folded, fold, shaped
+from protocols.smpc.program.fold import Folded, fold, shaped, spelled_out
 from protocols.smpc.program.mixed import bounded
 from protocols.smpc.program.node import Node, Operator
 from protocols.smpc.program.operators import OPERATORS
@@ -58,7 +58,7 @@ def compile_model(source: bytes, *, shapes: Mapping[str, Sequence[int]] | None =
             be computed on secrets: all of them are named.
     """
     try:
-        folded = fold(shaped(source, shapes or {}))
+        folded = fold(spelled_out(shaped(source, shapes or {}), OPERATORS))
     except BadInput as error:
         if strangers := sorted({node.op_type for node in parse(source).graph.node} - set(OPERATORS) - _FOLDABLE):
             raise _refused(strangers) from error

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx.inliner
 import onnxruntime
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
@@ -18,7 +19,7 @@ from protocols.runtimes.models import pack, parse, reads
 from protocols.runtimes.onnx import CPU, FAILURES, options
 from protocols.smpc.program.steps import Array
 
-__all__ = ["Folded", "fold", "shaped"]
+__all__ = ["Folded", "fold", "shaped", "spelled_out"]
 
 _OF_SHAPES = frozenset(("Shape", "Size"))
 _RANDOM = frozenset((
@@ -47,6 +48,22 @@ class Folded:
     open: frozenset[str]
     constants: Mapping[str, Array]
     examples: Mapping[str, Array]
+
+
+def spelled_out(model: ModelProto, known: Collection[str]) -> ModelProto:
+    """Operators that are not among the known ones as what ONNX says they are made of, where it says so.
+
+    Those that it does not take apart, or not without knowing more, stay as they are.
+    """
+    strangers = sorted({node.op_type for node in model.graph.node if node.domain in ("", "ai.onnx")} - set(known))
+    if not strangers:
+        return model
+    try:
+        return onnx.inliner.inline_selected_functions(
+            model, [("", name) for name in strangers], inline_schema_functions=True
+        )
+    except (RuntimeError, ValueError, onnx.checker.ValidationError):
+        return model
 
 
 def shaped(source: bytes, shapes: Mapping[str, Sequence[int]]) -> ModelProto:

@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 
 from mesh.errors import BadInput
 from protocols.smpc.program.mixed import hidden
-from protocols.smpc.program.node import Node, Operand
+from protocols.smpc.program.node import Node, Operand, Operator
 from protocols.smpc.program.operators import OPERATORS
 from protocols.smpc.program.steps import ABSENT, Array, Port, Program, Step, Tensor
 from protocols.smpc.replicated.party import Party
 from protocols.smpc.replicated.sharing import Secret
 
 __all__ = ["Public", "accept", "node_of", "run_program"]
+
+_MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What a step raises that no compiler wrote: a wrong number of inputs, shapes that do not fit, axes that are none."""
 
 Public = NDArray[np.generic]
 """What all three parties know: real numbers, integers or truths."""
@@ -37,7 +40,7 @@ def accept(program: Program) -> None:
         operator = OPERATORS.get(step.operator)
         if operator is None:
             refusals.add(step.operator)
-        elif reason := operator.refusal(node_of(step, tensors, known, program.opset, program.bits)):
+        elif reason := _refusal(operator, node_of(step, tensors, known, program.opset, program.bits)):
             refusals.add(f"{step.operator} {reason}")
     if refusals:
         raise BadInput(f"This program asks for what is not done on secrets: {', '.join(sorted(refusals))}.")
@@ -86,11 +89,23 @@ def node_of(step: Step, tensors: Mapping[int, Tensor], known: Mapping[int, Array
     return Node(step, opset, inputs, constants, bits)
 
 
+def _refusal(operator: Operator, node: Node) -> str | None:
+    try:
+        return operator.refusal(node)
+    except _MALFORMED as error:
+        return f"in a malformed step ({error})"
+
+
 def _taken(party: Party, node: Node, operands: list[Operand | None]) -> dict[int, Operand]:
     if all(tensor.size == 0 for tensor in node.step.outputs if tensor.number != ABSENT):
         nothing = {tensor.number: np.zeros(tensor.shape, np.uint64) for tensor in node.step.outputs}
         return {number: Secret(zeros, zeros) for number, zeros in nothing.items() if number != ABSENT}
-    result = OPERATORS[node.step.operator].function(party, node, *operands)
+    try:
+        result = OPERATORS[node.step.operator].function(party, node, *operands)
+    except _MALFORMED as error:
+        raise BadInput(
+            f"A step ({node.step.operator}) of this program is malformed: {error}; compile again."
+        ) from error
     results = result if isinstance(result, tuple) else (result,)
     made: dict[int, Operand] = {}
     for tensor, value in zip(node.step.outputs, results, strict=False):

@@ -114,7 +114,9 @@ class Party:
         return SecretBits(mask, masked, shape) if self.rank == 1 else SecretBits(masked, mask, shape)
 
     def add(self, secret: Secret, known: Words) -> Secret:
-        """A secret plus ring elements that everybody knows, of a shape that broadcasts to the secret's."""
+        """A secret plus ring elements that everybody knows: one, or as many as broadcast to the secret's shape."""
+        if known.size == 1:  # whatever its shape is, that of the secret stays: it may have no axes
+            known = known.reshape(())
         if self.rank == 1:
             return Secret(secret.first, secret.second + known)
         if self.rank == 2:

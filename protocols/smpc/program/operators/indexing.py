@@ -10,7 +10,7 @@ from protocols.smpc.program.mixed import hidden, moved, plus, times
 from protocols.smpc.program.node import Node, Operand, Operator, Table
 from protocols.smpc.program.operators.linear import matrix_product
 from protocols.smpc.program.steps import Array, Kind
-from protocols.smpc.replicated import comparison
+from protocols.smpc.replicated import arithmetic, comparison
 from protocols.smpc.replicated.bits import to_ring
 from protocols.smpc.replicated.party import Party
 from protocols.smpc.replicated.sharing import Secret
@@ -49,10 +49,20 @@ def _marks(party: Party, indices: Secret, count: int) -> Secret:
 
 
 def gather_elements(party: Party, node: Node, data: Operand, indices: Operand) -> Operand:
-    """One element for each index, along an axis."""
-    axis, picked = node.axis(0), node.known[1]
-    places = np.where(picked < 0, picked + data.shape[axis], picked)
+    """One element for each index, along an axis. A secret index as for `gather`."""
+    axis = node.axis(0)
+    if isinstance(indices, Secret):
+        return _gathered(party, node, data, indices, axis)
+    places = np.where(indices < 0, indices + data.shape[axis], indices)
     return moved(data, lambda array: np.asarray(_taken(array, places, axis)))
+
+
+def _gathered(party: Party, node: Node, data: Operand, indices: Secret, axis: int) -> Secret:
+    """By secret indices: the marks of each times what stands along the axis there, added up before anything is sent."""
+    others = tuple(slice(0, size) for size in indices.shape)
+    near = data[(*others[:axis], slice(None), *others[axis + 1 :])]
+    lines = hidden(party, near, node.kind).map(lambda share: np.expand_dims(np.moveaxis(share, axis, -1), axis))
+    return arithmetic.dot(party, _marks(party, indices, data.shape[axis]), lines, len(indices.shape), bits=0)
 
 
 def _taken(array: Array, places: Array, axis: int) -> Array:
@@ -149,7 +159,7 @@ _INDICES = frozenset({1})
 INDEXING: Table = {
     "Compress": Operator(compressed, open=_INDICES, kinds=_ANY),
     "Gather": Operator(gather, kinds=_ANY),
-    "GatherElements": Operator(gather_elements, open=_INDICES, kinds=_ANY),
+    "GatherElements": Operator(gather_elements, kinds=_ANY),
     "GatherND": Operator(gather_many, open=_INDICES, kinds=_ANY),
     "OneHot": Operator(one_hot, open=_INDICES, check=_whole_indices, kinds=frozenset[Kind](("number", "integer"))),
     "Scatter": Operator(scatter_elements, open=_INDICES, kinds=_ANY),

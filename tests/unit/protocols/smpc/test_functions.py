@@ -172,3 +172,22 @@ def test_what_functions_cost(program: Any, depth: int, sent: tuple[int, ...], va
     run = compute(program, FIXED.encode(np.full(1000, value)))
 
     assert (depth, sent) == (run.depth, run.sent)
+
+
+@pytest.mark.parametrize(
+    ("program", "reference"),
+    [
+        (functions.exponential, np.exp),
+        (functions.gelu, lambda x: x * (1 + math.erf(x / math.sqrt(2))) / 2),
+        (scaling.reciprocal, lambda x: 1 / x),
+        (scaling.square_root, np.sqrt),
+        (scaling.logarithm, np.log),
+        (lambda party, x: scaling.divide(party, x, x), lambda x: 1.0),
+    ],
+)
+def test_a_single_number_keeps_its_shape(program: Any, reference: Any) -> None:
+    """A number without axes goes in and comes out without axes."""
+    run = compute(program, FIXED.encode(1.25))
+
+    assert () == run.words[0].shape
+    np.testing.assert_allclose(run.numbers, reference(1.25), atol=1e-3)

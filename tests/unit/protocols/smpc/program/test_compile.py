@@ -147,3 +147,46 @@ def test_outputs_that_nothing_computes() -> None:
     got = attempt(compile_model(model.SerializeToString()), {"x": np.array([-1.0, 2.0], np.float32)}).outputs
 
     assert {"same": [-1.0, 2.0], "fixed": [1.5, -2.5], "y": [0.0, 2.0]} == {k: v.tolist() for k, v in got.items()}
+
+
+def test_relu_waits_for_the_maximum() -> None:
+    """Relu is taken of what max-pooling leaves, unless somebody else reads it."""
+    assert ["Conv", "MaxPool", "Relu"] == [
+        step.operator for step in compile_model(networks.lenet()[0].SerializeToString()).program.steps[:3]
+    ]
+    net = Net()
+    relu = net.op("Relu", "x")
+    pooled = net.op("MaxPool", relu, kernel_shape=[2, 2], pads=[1, 1, 1, 1])
+    net.name(net.op("GlobalAveragePool", relu), "z")
+
+    program = compile_model(source(net, pooled, [1, 2, 4, 4])).program
+
+    assert ["Relu", "GlobalAveragePool", "MaxPool"] == sorted(
+        (step.operator for step in program.steps), key=["Relu", "GlobalAveragePool", "MaxPool"].index
+    )
+    assert "Relu" == program.steps[0].operator
+
+
+@pytest.mark.parametrize("divided", [True, False])
+@pytest.mark.parametrize("halved_first", [True, False])
+def test_gelus_written_out_are_one_operator(divided: bool, halved_first: bool) -> None:
+    """However an exporter writes it; and with another factor it is no GELU."""
+    for factor, operators in ((2.0, ["Gelu"]), (3.0, ["Div" if divided else "Mul", "Erf", "Add", "Mul", "Mul"])):
+        net = Net()
+        root = net.op("Constant", value_float=factor**0.5 if divided else factor**-0.5)
+        bell = net.op(
+            "Add", net.op("Erf", net.op("Div" if divided else "Mul", "x", root)), net.op("Constant", value_float=1.0)
+        )
+        half = net.op("Constant", value_float=0.5)
+        last = (
+            net.op("Mul", net.op("Mul", half, "x"), bell)
+            if halved_first
+            else net.op("Mul", net.op("Mul", "x", bell), half)
+        )
+        model = net.model({"x": (FLOAT, [50])}, {net.name(last, "y"): FLOAT})
+        feeds = {"x": networks.normal(50, scale=3.0)}
+
+        compiled = compile_model(model.SerializeToString())
+
+        assert sorted(operators) == sorted(step.operator for step in compiled.program.steps)
+        np.testing.assert_allclose(attempt(compiled, feeds).outputs["y"], plain(model, feeds)["y"], atol=1e-4)
