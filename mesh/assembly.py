@@ -49,7 +49,8 @@ async def assembled(config: NodeConfig) -> AsyncIterator[Insides]:
         identity = await asyncio.to_thread(Identity.load, config.identity)
         store = Directory(config.state / "store")
         memory = Memory(config.memory)
-        installed = load_protocols(config.protocols, Means(threads=config.threads, memory=config.memory))
+        means = Means(threads=config.threads, memory=config.memory, owner=config.owner)
+        installed = load_protocols(config.protocols, means)
         for reason in installed.missing.values():
             log.warning("left out: %s", reason)
         node = await stack.enter_async_context(_node(config, identity, installed, memory, store))

@@ -193,10 +193,12 @@ class Means:
     Attributes:
         threads: that one computation may use.
         memory: bytes that one session's part may take; 0 sets no limit.
+        owner: whose this device is, as it tells others; "" if it does not.
     """
 
     threads: int = 1
     memory: int = 0
+    owner: str = ""
 
 
 class Protocol(ABC, Generic[Spec, Task, Result]):

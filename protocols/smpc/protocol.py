@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mesh.errors import NoPlan, SessionError
+from mesh.errors import NoPlan, SessionError, one_line
 from mesh.group import Group
 from mesh.ids import Rank
 from mesh.protocol import Candidate, Device, Means, Plan, Protocol, Stage
@@ -57,7 +57,8 @@ class Private(Protocol[PrivateSpec, Part, None]):
         "No single one of the three computing devices learns anything of what is secret: input, model, or both.",
         "Only the device that asks learns the answers, and it finds out if one party's shares of them were altered.",
         "There is no dealer: nobody makes randomness for the others that could open what they hold.",
-        "The three belong to different owners, as far as their settings tell; each of them checks the plan for that.",
+        "The three belong to different owners, by what their settings say: each checks the plan for that, and for what"
+        " it says of itself.",
         "Every member of the session learns the plan: who takes part, whose devices they are, and the program, which is"
         " the network's operators and shapes without its weights.",
         "Each computing device sees when requests come, how many there are, and how long they take.",
@@ -90,11 +91,13 @@ class Private(Protocol[PrivateSpec, Part, None]):
             return "The plan says what the model's weights are called, and whoever knows that can fetch them."
         if plan.quorum != len(plan.stages):
             return "The plan would go on without one of its parties, which cannot be."
-        return _parts_trouble(plan) or plan.spec.trouble() or self._memory_trouble(plan, rank)
+        return _parts_trouble(plan) or plan.spec.trouble() or self._own_trouble(plan, rank)
 
-    def _memory_trouble(self, plan: PrivatePlan, rank: Rank) -> str | None:
-        lent, needed = self._means.memory, plan.spec.memory
-        if plan.stages[rank].task.party is not None and lent and needed > lent:
+    def _own_trouble(self, plan: PrivatePlan, rank: Rank) -> str | None:
+        mine, lent, needed = plan.stages[rank].task, self._means.memory, plan.spec.memory
+        if mine.party is not None and mine.owner != one_line(self._means.owner):
+            return "The plan says that my owner is somebody else."  # if each party sees to its own, all three are true
+        if mine.party is not None and lent and needed > lent:
             return f"My part takes about {needed / 1e6:.0f} MB, and I lend {lent / 1e6:.0f} MB."
         return None
 
@@ -126,7 +129,9 @@ class Private(Protocol[PrivateSpec, Part, None]):
 def _stage(member: Candidate, party: int | None) -> Stage[Part]:
     # Whose the asking device is, is nobody's business unless it computes.
     return (
-        Stage(member.peer, "owner", Part()) if party is None else Stage(member.peer, "party", Part(party, member.owner))
+        Stage(member.peer, "owner", Part())
+        if party is None
+        else Stage(member.peer, "party", Part(party, one_line(member.owner)))
     )
 
 

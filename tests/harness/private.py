@@ -90,7 +90,7 @@ def lenet() -> Case:
 def equip(
     case: Case,
     owners: Mapping[int, str] | None = None,
-    protocol: Callable[[int], Private] = lambda _device: Private(Means()),
+    protocol: Callable[[Means], Private] = Private,
 ) -> Callable[[int], Equipment]:
     """Device 0 has the weights; each device has an owner of its own, unless told otherwise."""
 
@@ -103,6 +103,6 @@ def equip(
                 store.append(ref, index, case.weights[start : start + 2**20])
             store.finish(ref)
         owner = (owners or {}).get(device, f"owner {device}")
-        return Equipment([protocol(device)], owner=owner, store=store)
+        return Equipment([protocol(Means(owner=owner))], owner=owner, store=store)
 
     return of

@@ -182,8 +182,8 @@ def test_two_devices_of_one_owner_are_one_too_few() -> None:
 class Overheard(Private):
     """The protocol, with an ear at what this rank receives."""
 
-    def __init__(self, heard: list[bytes]) -> None:
-        super().__init__(Means())
+    def __init__(self, means: Means, heard: list[bytes]) -> None:
+        super().__init__(means)
         self._heard = heard
 
     async def run(self, plan: Plan[PrivateSpec, Part], group: Group, device: Device) -> None:
@@ -212,7 +212,7 @@ def test_no_party_is_sent_a_piece_of_what_is_secret(secret: str) -> None:
     heard: list[bytes] = []
 
     async def story() -> None:
-        async with City(TLS, 4, equip(case, protocol=lambda _device: Overheard(heard))) as city:
+        async with City(TLS, 4, equip(case, protocol=lambda means: Overheard(means, heard))) as city:
             await _answers(city, case, inputs, secret=secret)
 
     TLS.run(story())

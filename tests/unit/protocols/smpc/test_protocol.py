@@ -25,8 +25,8 @@ WEIGHTS = BlobRef.of(bytes(16))
 SPEC = PrivateSpec(PROGRAM, WEIGHTS)
 
 
-def private(memory: int = 0) -> Private:
-    return Private(Means(memory=memory))
+def private(memory: int = 0, owner: str = "bob") -> Private:
+    return Private(Means(memory=memory, owner=owner))
 
 
 def crew(*owners: str, **changes: Any) -> list[Candidate]:
@@ -44,7 +44,8 @@ def test_its_own_plans_find_everyones_consent(owners: tuple[str, ...]) -> None:
     assert PEERS[0] == made.roster[0]
     parts = [stage.task for stage in made.stages if stage.task.party is not None]
     assert ({0, 1, 2}, 3) == ({part.party for part in parts}, len({part.owner for part in parts}))
-    assert [None] * len(made.stages) == [private().consent(made, Rank(rank)) for rank in range(len(made.stages))]
+    for rank, stage in enumerate(made.stages):
+        assert None is private(owner=stage.task.owner).consent(made, Rank(rank))
 
 
 def test_three_others_compute_where_there_are_three() -> None:
@@ -139,8 +140,18 @@ def test_nobody_agrees_to_what_weakens_or_overburdens_them(change: Change, sente
 
 def test_a_party_lends_no_more_memory_than_it_has() -> None:
     """And a device that does not compute needs none."""
-    assert "MB" in str(private(2**20).consent(plan(), Rank(1)))
+    made = plan()
+    assert "MB" in str(private(2**20, made.stages[1].task.owner).consent(made, Rank(1)))
     assert None is private(2**20).consent(plan(), Rank(0))
+
+
+def test_whose_a_party_is_it_knows_best() -> None:
+    """A plan cannot pass two devices of one owner off as two people's: each of them reads what is said of itself."""
+    made = plan("ann", "bob", "cyd", "dan")
+    rank = Rank(made.roster.index(PEERS[1]))
+    assert None is private(owner="bob").consent(made, rank)
+    for owner in ("cyd", ""):
+        assert "somebody else" in str(private(owner=owner).consent(made, rank))
 
 
 def test_an_impossible_program_is_refused_before_anybody_is_asked() -> None:
