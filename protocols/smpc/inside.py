@@ -91,14 +91,21 @@ class _Work:
         if self._weights is None:
             self._weights = self._taken.pop(MODEL, self._batch(MODEL)).values()
         values = {**self._weights, **self._taken.pop(batch, self._batch(batch)).values()}
-        began = time.monotonic()
+        link, began = self._party.link, time.monotonic()
+        sent, rounds = link.sent, link.rounds
         outputs = run_program(self._join.program, self._party, values)
         ordered = [outputs[port.name] for port in self._join.program.outputs]
         first, second = (
             np.concatenate([np.empty(0, np.uint64), *(share.reshape(-1) for share in shares)])
             for shares in ([secret.first for secret in ordered], [secret.second for secret in ordered])
         )
-        return Answer(first.astype("<u8").tobytes(), digest_of(second), time.monotonic() - began)
+        return Answer(
+            first.astype("<u8").tobytes(),
+            digest_of(second),
+            seconds=time.monotonic() - began,
+            sent=link.sent - sent,
+            rounds=link.rounds - rounds,
+        )
 
     def _batch(self, batch: int) -> _Batch:
         join, model = self._join, batch == MODEL

@@ -78,8 +78,17 @@ class Done(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """Our first share of every output in one row, the SHA-256 of our second, and the seconds of computing."""
+    """Our shares of the outputs, and what computing them took.
+
+    Attributes:
+        words: the first share of every output, in one row.
+        check: SHA-256 of the second.
+        sent: bytes to the two others.
+        rounds: exchanges with them that we waited for.
+    """
 
     words: bytes
     check: bytes
     seconds: float
+    sent: int
+    rounds: int

@@ -50,11 +50,18 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """Progress: a party has computed its shares of one answer, in so many seconds."""
+    """Progress: a party has computed its shares of one answer, as it says.
+
+    Attributes:
+        sent: bytes that it sent to the two others for it.
+        rounds: exchanges with them that it waited for.
+    """
 
     peer: PeerId
     seq: int
     seconds: float
+    sent: int
+    rounds: int
 
 
 @dataclass(slots=True)
@@ -165,7 +172,9 @@ class Owner:
                 raise PeerMisbehaved(self._circle.peer(rank), f"It answered what was not asked: request {result.seq}.")
             asked.results[number] = result
             self._moved = _now()
-            self._report(Computed(self._circle.peer(rank), result.seq, result.seconds))
+            self._report(
+                Computed(self._circle.peer(rank), result.seq, result.seconds, sent=result.sent, rounds=result.rounds)
+            )
             if len(asked.results) == PARTIES:
                 self._answer(result.seq, asked.results)
 

@@ -77,10 +77,15 @@ class Member:
         while True:
             seq = await self._take(None)
             answer = await self._box.ask(Order(Compute(seq)), Answer)
-            await self._circle.send(
-                _OWNER,
-                Result(seq=seq, seconds=answer.seconds, words=memoryview(answer.words), check=answer.check),
+            result = Result(
+                seq=seq,
+                seconds=answer.seconds,
+                sent=answer.sent,
+                rounds=answer.rounds,
+                words=memoryview(answer.words),
+                check=answer.check,
             )
+            await self._circle.send(_OWNER, result)
 
     async def _meet(self) -> None:
         opened = await self._box.ask(Order(Open(str(self._boxes.identity), self._boxes.listen)), Opened)

@@ -59,10 +59,12 @@ class Ready(Message, frozen=True):
 
 @message("private.result", reveals="the answer to one request, once all three parties have sent theirs to who asked")
 class Result(Message, frozen=True):
-    """My first share of every output of request `seq`, and the SHA-256 of my second; computing took so many seconds."""
+    """My first share of every output of request `seq`, and the SHA-256 of my second; and what computing took."""
 
     seq: int
     seconds: float
+    sent: int
+    rounds: int
     words: memoryview
     check: bytes
 

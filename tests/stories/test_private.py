@@ -17,6 +17,7 @@ from mesh.messages import pack
 from mesh.protocol import Device, Means, Plan
 from mesh.service import Up
 from protocols.arrays import arrays_of, tensors_of
+from protocols.smpc.owner import Computed
 from protocols.smpc.protocol import Part, Private
 from protocols.smpc.replicated.sharing import FixedPoint
 from protocols.smpc.spec import PrivateSpec
@@ -52,6 +53,24 @@ def test_three_devices_compute_what_the_runtime_does(network: Callable[[], Case]
     answers, left = TLS.run(story())
     _close(case, inputs, answers)
     assert [] == left
+
+
+def test_what_an_answer_took_is_told() -> None:
+    """Each party says its seconds, bytes and rounds; what is asked changes neither bytes nor rounds."""
+    case = mlp()
+    news: list[Any] = []
+
+    async def story() -> None:
+        async with City(TLS, 4, equip(case)) as city, city.serve(0, case.job(), report=news.append) as service:
+            for x in case.inputs(2):
+                await service.ask(tensors_of({"x": x}))
+
+    TLS.run(story())
+    told = [event for event in news if isinstance(event, Computed)]
+    assert 6 == len(told)
+    for peer in {event.peer for event in told}:
+        assert 1 == len({(event.sent, event.rounds) for event in told if event.peer == peer})
+    assert all(event.sent > 0 and event.seconds > 0 for event in told)
 
 
 @Secrets

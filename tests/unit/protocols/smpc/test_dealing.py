@@ -147,7 +147,14 @@ async def _party(group: Group, twist: Twist) -> None:
     while True:
         share = await group.receive(owner, Share)
         first, second = dealing.Taker(number, seeds, share.batch).pair(dealing.words_of(share.words), 6)
-        made = Result(seq=share.batch, seconds=0.0, words=memoryview(first.tobytes()), check=dealing.digest_of(second))
+        made = Result(
+            seq=share.batch,
+            seconds=0.0,
+            sent=0,
+            rounds=0,
+            words=memoryview(first.tobytes()),
+            check=dealing.digest_of(second),
+        )
         if (twisted := twist(number, made)) is not None:
             await group.send(owner, twisted)
 
@@ -182,7 +189,9 @@ async def test_shares_that_do_not_agree_are_found_out(liar: int) -> None:
     def twist(number: int, result: Result) -> Result:
         words = dealing.words_of(result.words).astype(np.uint64)
         words[3] += np.uint64(number == liar)
-        return Result(seq=result.seq, seconds=0.0, words=memoryview(words.tobytes()), check=result.check)
+        return Result(
+            seq=result.seq, seconds=0.0, sent=0, rounds=0, words=memoryview(words.tobytes()), check=result.check
+        )
 
     feed = _Questions(tensors_of({"x": ARRAYS["x"]}))
     with pytest.raises(PeerMisbehaved, match="differ"):
@@ -195,7 +204,10 @@ async def test_an_answer_that_nobody_asked_for_is_misbehaviour(seq: int) -> None
     """It is not kept for later."""
     feed = _Questions(tensors_of({"x": ARRAYS["x"]}))
     with pytest.raises(PeerMisbehaved, match="not asked"):
-        await _owned(feed, lambda _number, made: Result(seq=seq, seconds=0.0, words=made.words, check=made.check))
+        await _owned(
+            feed,
+            lambda _number, made: Result(seq=seq, seconds=0.0, sent=0, rounds=0, words=made.words, check=made.check),
+        )
 
 
 async def test_whoever_holds_the_others_up_is_named() -> None:
