@@ -22,6 +22,7 @@ from protocols.smpc.program.steps import Array
 __all__ = ["Folded", "fold", "shaped", "spelled_out"]
 
 _OF_SHAPES = frozenset(("Shape", "Size"))
+_COUNTING = (np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.bool_))
 _RANDOM = frozenset((
     "Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike",
 ))  # fmt: skip
@@ -118,7 +119,7 @@ def fold(model: ModelProto) -> Folded:
     values = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     inputs = tuple(value.name for value in graph.input if value.name not in values)
     seen = _observed(small, values)
-    open_names = {name for name, value in values.items() if name in literals or value.dtype.kind in "iub"}
+    open_names = {name for name, value in values.items() if name in literals or value.dtype in _COUNTING}
     constant = set(values)
     nodes = []
     for node in graph.node:
@@ -153,10 +154,8 @@ def _literals(graph: GraphProto) -> frozenset[str]:
     return frozenset(whole)
 
 
-_COUNTS = frozenset((
-    TensorProto.INT64, TensorProto.INT32, TensorProto.INT16, TensorProto.INT8, TensorProto.BOOL,
-    TensorProto.UINT8, TensorProto.UINT16, TensorProto.UINT32, TensorProto.UINT64,
-))  # fmt: skip
+_COUNTS = frozenset((TensorProto.INT64, TensorProto.INT32, TensorProto.BOOL))
+"""What shapes, axes, indices and masks are made of. Narrower integers are quantised weights."""
 
 
 def _single(node: NodeProto) -> bool:

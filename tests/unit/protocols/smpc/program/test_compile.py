@@ -54,6 +54,19 @@ def test_no_weight_is_told() -> None:
     assert 4 == len(compiled.weights)
 
 
+def test_quantised_weights_are_weights() -> None:
+    """Narrow integers are not told, whatever becomes of them."""
+    net = Net()
+    small = net.constant(np.array([[11, -22, 33], [44, -55, 66]], np.int8))
+    x = net.op("MatMul", "x", net.op("Cast", small, to=FLOAT))
+    x = net.op("Add", x, net.op("DequantizeLinear", small, net.op("Constant", value_float=0.5)))
+
+    compiled = compile_model(source(net, x, [2, 2]))
+
+    assert () == compiled.program.constants
+    assert [(2, 3), (2, 3)] == [weight.shape for weight in compiled.weights.values()]
+
+
 def test_what_belongs_to_the_architecture_is_told() -> None:
     """Bounds, exponents and literals of the source are constants; shapes that follow from the input's vanish."""
     net = Net()
