@@ -74,6 +74,24 @@ def test_convolution_is_its_definition(geometry: Geometry) -> None:
     np.testing.assert_array_equal(by_definition(planes_in, weights, geometry), got)
 
 
+@pytest.mark.parametrize(
+    ("weights", "geometry"),
+    [
+        ((6, 4, 5, 3), Geometry(padding=(2, 1, 2, 0))),
+        ((8, 2, 3, 3), Geometry((2, 1), (1, 2), (1, 1, 1, 1), groups=2)),
+        ((4, 1, 3, 3), Geometry(groups=4)),
+        ((16, 4, 1, 1), Geometry()),
+        ((17, 4, 1, 1), Geometry()),
+    ],
+)
+def test_large_planes_with_few_outputs(weights: tuple[int, ...], geometry: Geometry) -> None:
+    """Where windows are not laid out but planes shifted, the results are the same, bit by bit."""
+    rng = np.random.default_rng(0)
+    planes_in, kernel = (rng.integers(0, 2**64, shape, np.uint64) for shape in ((3, 4, 40, 37), weights))
+
+    np.testing.assert_array_equal(by_definition(planes_in, kernel, geometry), convolve(planes_in, kernel, geometry))
+
+
 def by_definition(planes_in: Any, weights: Any, geometry: Geometry) -> Any:
     """A convolution, term by term: the oracle."""
     top, left, bottom, right = geometry.padding
