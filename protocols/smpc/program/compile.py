@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -98,7 +99,7 @@ class _Builder:
         """The step; None for a node that is refused. What that would have made is numbered all the same."""
         operator = OPERATORS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
         try:
-            outputs = tuple(self._made(name) for name in node.output)
+            outputs = tuple(self._made(node, name) for name in node.output)
             if operator is None:
                 self.refusals.add(node.op_type)
                 return None
@@ -111,26 +112,34 @@ class _Builder:
             self.refusals.add(f"{node.op_type} {error}")
             return None
         step = Step(node.op_type, tuple(inputs), outputs, attributes)
-        self._refuse(step, operator)
+        if all((number != ABSENT) == bool(name) for number, name in zip(inputs, node.input, strict=True)):
+            self._refuse(step, operator)
         return step
 
     def _refuse(self, step: Step, operator: Operator) -> None:
         tensors = {tensor.number: tensor for tensor in self.numbers.values()}
-        known = {constant.tensor.number: constant.array for constant in self.constants}
+        told = (constant for constant in self.constants if constant.tensor.number in step.inputs)
+        known = {constant.tensor.number: constant.array for constant in told}
         node: Node = node_of(step, tensors, known, self.folded.opset, self.bits)
         if reason := operator.refusal(node):
             self.refusals.add(f"{step.operator} {reason}")
 
-    def _made(self, name: str) -> Tensor:
-        if not name or not self._read(name):
+    def _made(self, node: NodeProto, name: str) -> Tensor:
+        if not name or name not in self._wanted:
             return _NOBODY
-        if name not in self.folded.examples:
+        try:
+            if name not in self.folded.examples:
+                raise _Strange("of what is no tensor")
+            return self._new(name, self.folded.examples[name])
+        except _Strange as error:
             self.numbers[name] = _NOBODY
-            raise _Strange("of what is no tensor")
-        return self._new(name, self.folded.examples[name])
+            self.refusals.add(f"{node.op_type} {error}")
+            return _NOBODY
 
-    def _read(self, name: str) -> bool:
-        return name in self.folded.outputs or any(name in node.input for node in self.folded.nodes)
+    @cached_property
+    def _wanted(self) -> frozenset[str]:
+        """What a node or the outside reads."""
+        return frozenset((*self.folded.outputs, *(name for node in self.folded.nodes for name in node.input)))
 
     def _tensor(self, name: str, *, openly: bool) -> Tensor:
         """The value of that name; a constant is declared the first time it is read, openly or as a weight."""

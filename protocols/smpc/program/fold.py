@@ -93,6 +93,10 @@ def shaped(source: bytes, shapes: Mapping[str, Sequence[int]]) -> ModelProto:
 def _fix(value: onnx.ValueInfoProto, given: Sequence[int] | None) -> None:
     if value.type.WhichOneof("value") != "tensor_type":
         raise BadInput(f"The input {value.name!r} is no tensor; only tensors can be shared among the parties.")
+    if value.type.tensor_type.elem_type in (TensorProto.STRING, TensorProto.COMPLEX64, TensorProto.COMPLEX128):
+        raise BadInput(
+            f"The input {value.name!r} holds no real numbers, integers or truths; nothing else can be shared."
+        )
     told = value.type.tensor_type.shape
     dims: list[int] = list(given) if given is not None else [dim.dim_value for dim in told.dim]
     lacking = not value.type.tensor_type.HasField("shape") or any(not dim.HasField("dim_value") for dim in told.dim)

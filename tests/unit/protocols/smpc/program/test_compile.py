@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from onnx import TensorProto
 
 from mesh.errors import BadInput
 from protocols.smpc.program.compile import compile_model
@@ -203,3 +204,16 @@ def test_gelus_written_out_are_one_operator(divided: bool, halved_first: bool) -
 
         assert sorted(operators) == sorted(step.operator for step in compiled.program.steps)
         np.testing.assert_allclose(attempt(compiled, feeds).outputs["y"], plain(model, feeds)["y"], atol=1e-4)
+
+
+def test_words_are_no_numbers() -> None:
+    """An input or a value that is text is refused like everything else that cannot be shared."""
+    net = Net()
+    model = net.model({"x": (TensorProto.STRING, [2])}, {net.name("x", "y"): TensorProto.STRING})
+    with pytest.raises(BadInput, match="'x'"):
+        compile_model(model.SerializeToString())
+
+    net = Net()
+    text = net.op("Cast", "x", to=TensorProto.STRING)
+    with pytest.raises(BadInput, match="because of Cast "):
+        compile_model(source(net, net.op("Cast", text, to=FLOAT), [2]))
