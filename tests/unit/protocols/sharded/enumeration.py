@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import strategies as st
 
+from mesh.errors import NoPlan
 from protocols.sharded.planner import Layout, Machine, Piece, lay_out
 
 Score = tuple[int, int, int, int]
@@ -92,3 +94,17 @@ def _sent(
     time = round(size / rate * 1e9)
     worst, total, moved = so_far
     return max(worst, time), total + time, moved + size
+
+
+def expect_best(question: Question) -> None:
+    """The planner's layout equals the best of all in each of the four respects; where there is none, it says so."""
+    best = best_of_all(question)
+    if best is None:
+        with pytest.raises(NoPlan):
+            question.ask()
+        return
+    layout = question.ask()
+
+    assert best[0] == pytest.approx(layout.bottleneck * 1e9)
+    assert best[1] == pytest.approx(layout.latency * 1e9)
+    assert best[2:] == (layout.traffic, len(layout.shares))
