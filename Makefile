@@ -5,6 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SLOW_MINUTES ?= 20
+KERNELS := $(wildcard protocols/smpc/replicated/native/*.[ch])
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow lint bench clean
@@ -41,13 +42,13 @@ $(BIN)/python:
 
 # What a camera needs: no torch. About a minute on a first run. (The egg-info that is left behind would go stale, and
 # hide the entry points of what is installed from whoever runs `python -m` in this folder.)
-$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.installed: pyproject.toml constraints.txt $(KERNELS) | $(BIN)/python
 	@echo "Installing Veilmesh into $(VENV) ..." >&2
 	@$(PIP) install -q -c constraints.txt -e . && rm -rf *.egg-info
 	@touch $@
 
 # Every extra and the tools: torch among them, so this is the large one.
-$(VENV)/.installed-all: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.installed-all: pyproject.toml constraints.txt $(KERNELS) | $(BIN)/python
 	@echo "Installing Veilmesh with every extra into $(VENV) ..." >&2
 	@$(PIP) install -q -c constraints.txt -e ".[all,dev]" && rm -rf *.egg-info
 	@touch $@ $(VENV)/.installed
