@@ -22,8 +22,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mesh.errors import ConfigError, IdentityError
 from mesh.identity import DOMAIN, Identity, key_id, mesh_uri, node_uri, require_private, server_name
+from mesh.ids import PeerId
 
-__all__ = ["Authority", "Policy"]
+__all__ = ["DOOR", "Authority", "Policy"]
+
+DOOR = f"authority.{DOMAIN}"
+"""The TLS name of whoever holds an authority's key. No device can have it: theirs are hashes of their keys."""
 
 _PEM = serialization.Encoding.PEM
 
@@ -69,11 +73,13 @@ class Authority:
     """The key that vouches for a mesh's devices. Made by `create` or `load`.
 
     Attributes:
+        id: hash of its public key, in the form of a device's id.
         mesh: the mesh's name.
         root_pem: the authority's certificate, which every device needs as `root.pem`.
     """
 
     def __init__(self, mesh: str, key: ec.EllipticCurvePrivateKey, root: x509.Certificate, policy: Policy) -> None:
+        self.id: PeerId = key_id(key.public_key())
         self.mesh = mesh
         self.root_pem = root.public_bytes(_PEM)
         self._key = key
@@ -153,13 +159,22 @@ class Authority:
             raise IdentityError("the request is not signed with the key it names: make it anew.")
         return self._certify(key)
 
+    def door(self) -> tuple[bytes, bytes]:
+        """A key of its own and a certificate, PEM, to answer as `DOOR`: proof of this authority, and of no device."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._leaf("authority", key.public_key(), [x509.DNSName(DOOR)])
+        return _key_pem(key, None), certificate
+
     def _certify(self, key: ec.EllipticCurvePublicKey) -> bytes:
         peer = key_id(key)
         names = [x509.DNSName(server_name(peer)), x509.UniformResourceIdentifier(node_uri(self.mesh, peer))]
+        return self._leaf(peer, key, names)
+
+    def _leaf(self, common_name: str, key: ec.EllipticCurvePublicKey, names: list[x509.GeneralName]) -> bytes:
         usage = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         end = min(_in_days(self._policy.device_days), self._root.not_valid_after_utc)
         return (
-            _draft(peer, key, self._policy)
+            _draft(common_name, key, self._policy)
             .issuer_name(self._root.subject)
             .not_valid_after(end)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)

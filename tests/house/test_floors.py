@@ -10,6 +10,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("mesh.messages", "mesh.session", "mesh.identity", "mesh.settings", "mesh.logs"),
     ("mesh.contracts", "mesh.store.contract", "mesh.authority"),
     ("mesh.inbox", "mesh.transport", "mesh.discovery", "mesh.store"),
+    ("mesh.admission",),
     ("mesh.group", "mesh.workshop"),
     ("mesh.protocol",),
     ("mesh.control", "mesh.ledger", "mesh.blame", "mesh.plugins"),
