@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mesh.errors import Misuse
 
-__all__ = ["PARTIES", "Link", "Words"]
+__all__ = ["PARTIES", "Link", "Words", "bytes_of"]
 
 PARTIES = 3
 
@@ -58,20 +58,33 @@ class Link(ABC):
             PeerMisbehaved: the peer sent another number of bytes than was expected, where the link can tell.
             Misuse: a peer that is none, or an array that is not contiguous.
         """
-        if self.rank in (to, source) or not {to, source} <= set(range(PARTIES)):
-            raise Misuse(f"Rank {self.rank} cannot exchange with ranks {to} and {source}.")
-        leaving, arriving = _bytes_of(out), _bytes_of(into)
+        self._check(to, source)
+        leaving, arriving = bytes_of(out), bytes_of(into)
         self._carry(to, leaving, source, arriving)
         self.sent += sum(map(len, leaving))
         self.received += sum(map(len, arriving))
         self.rounds += bool(arriving)
+
+    def post(self, to: int, out: Sequence[Words]) -> None:
+        """Send arrays without waiting until they have left. They are the link's from now on and must not change.
+
+        A link may wait here when too much is under way, so nobody runs ahead without bounds.
+
+        Raises as `exchange` does.
+        """
+        self.exchange(to, out, to, ())
+
+    def _check(self, to: int, source: int) -> None:
+        if self.rank in (to, source) or not {to, source} <= set(range(PARTIES)):
+            raise Misuse(f"Rank {self.rank} cannot exchange with ranks {to} and {source}.")
 
     @abstractmethod
     def _carry(self, to: int, out: Sequence[memoryview], source: int, into: Sequence[memoryview]) -> None:
         """`exchange`, for flat views of bytes, none of them empty."""
 
 
-def _bytes_of(arrays: Sequence[Words]) -> list[memoryview]:
+def bytes_of(arrays: Sequence[Words]) -> list[memoryview]:
+    """Flat views of what is not empty. Raises Misuse: an array that is not contiguous."""
     views = []
     for array in arrays:
         if not array.flags.c_contiguous:

@@ -1,10 +1,14 @@
-"""One party, and the four moves every operation is made of: deal, swap, reshare, and add what everybody knows."""
+"""One party, and the four moves every operation is made of: deal, swap, reshare, and add what everybody knows.
+
+Works that do not need each other's results can be done `together`: they share their rounds.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -13,8 +17,11 @@ from mesh.errors import Misuse
 from protocols.smpc.replicated.link import Link, Words
 from protocols.smpc.replicated.randomness import Correlated
 from protocols.smpc.replicated.sharing import FixedPoint, Secret, SecretBits
+from protocols.smpc.replicated.together import Branch, Work, in_turns
 
 __all__ = ["Hand", "Party"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +32,24 @@ class Hand:
         shape, dtype: of the array; known to everybody.
         secret: makes it; needed, and called, at rank 0 only.
         bitwise: whether the halves give it under exclusive or, rather than by addition.
+        blend: instead of `secret`, turns rank 2's half into rank 1's in place, without ever laying the secret out.
     """
 
     shape: tuple[int, ...]
     secret: Callable[[], Words] | None = None
     dtype: DTypeLike = np.uint64
     bitwise: bool = False
+    blend: Callable[[Words], None] | None = None
+
+    def other_half(self, half: Words) -> Words:
+        """Rank 1's half, in the place of rank 2's. Raises Misuse: nothing says what the secret is."""
+        if self.blend is not None:
+            self.blend(half)
+            return half
+        if self.secret is None:
+            raise Misuse("Rank 0 deals only what it knows.")
+        secret = self.secret()
+        return np.bitwise_xor(secret, half, out=half) if self.bitwise else np.subtract(secret, half, out=half)
 
 
 class Party:
@@ -46,6 +65,7 @@ class Party:
         self.randomness = randomness
         self.fixed = fixed or FixedPoint()
         self.rank = link.rank
+        self._branch: Branch | None = None
 
     @property
     def helps(self) -> bool:
@@ -65,17 +85,35 @@ class Party:
             into: list[Words] = [np.empty(hand.shape, hand.dtype) for hand in hands]
             self.link.exchange(0, (), 0, into)
             return into
-        out = []
-        for hand in hands:
-            if hand.secret is None:
-                raise Misuse("Rank 0 deals only what it knows.")
-            secret, half = hand.secret(), self.randomness.shared_with(2).draw(hand.shape, hand.dtype)
-            out.append(np.bitwise_xor(secret, half, out=half) if hand.bitwise else np.subtract(secret, half, out=half))
-        self.link.exchange(1, out, 1, ())
+        two = self.randomness.shared_with(2)
+        self.link.post(1, [hand.other_half(two.draw(hand.shape, hand.dtype)) for hand in hands])
         return []
 
     def swap(self, out: Sequence[Words]) -> list[Words]:
-        """Ranks 1 and 2 send each other arrays of the same shapes. Not for rank 0. What leaves must be masked."""
+        """Ranks 1 and 2 send each other arrays of the same shapes. What leaves must be masked.
+
+        Rank 0 has no part in it, and calls it with nothing wherever the others call it: works that are done together
+        take turns there, and must do so at the same places of the random streams at all three ranks.
+        """
+        return self._swapped(out) if self._branch is None else self._branch.swap(out)
+
+    def together(self, *works: Work[T]) -> list[T]:
+        """Works that do not need each other, in the rounds of the longest: what each returns, in their order.
+
+        To be called at all three ranks with works of the same sorts. Only one of them runs at any time.
+        """
+        if len(works) < 2:
+            return [work() for work in works]
+        outer = self._branch
+
+        def enter(branch: Branch | None) -> None:
+            self._branch = branch or outer
+
+        return in_turns(works, self.swap, enter)
+
+    def _swapped(self, out: Sequence[Words]) -> list[Words]:
+        if self.helps:
+            return []
         into = [np.empty_like(array) for array in out]
         peer = 3 - self.rank
         self.link.exchange(peer, out, peer, into)
@@ -98,7 +136,9 @@ class Party:
         """
         size = math.prod(shape)
         if part is None:
-            return Secret(*self.masks((size,))).reshape(*shape)
+            masks = self.masks((size,))
+            self.swap(())
+            return Secret(*masks).reshape(*shape)
         mask = self.mask((size,))
         masked = part.reshape(-1) - mask
         masked += self.swap([masked])[0]
@@ -107,7 +147,9 @@ class Party:
     def reshare_bits(self, part: Words | None, columns: int, shape: tuple[int, ...]) -> SecretBits:
         """As `reshare`, for one packed bit a value and exclusive or."""
         if part is None:
-            return SecretBits(*self.masks((columns,)), shape)
+            masks = self.masks((columns,))
+            self.swap(())
+            return SecretBits(*masks, shape)
         mask = self.mask((columns,))
         masked = part ^ mask
         masked ^= self.swap([masked])[0]

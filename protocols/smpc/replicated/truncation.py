@@ -109,6 +109,7 @@ def _near(party: Party, part: Words | None, shape: tuple[int, ...], bits: int, p
         wrap = Hand((size,), dtype=dtype)
     halves = party.deal([product, wrap] if product else [wrap])
     if part is None:
+        party.swap(())
         return party.reshare(None, shape)
     whole = np.asarray(part + halves[0] if product else part.copy()).reshape(-1)
     if party.rank == 1:
