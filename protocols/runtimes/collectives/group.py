@@ -16,6 +16,7 @@ import torch
 from torch.distributed import ProcessGroup, Work
 
 from mesh.errors import Misuse
+from mesh.transport.blocking import Links
 from protocols.runtimes.collectives import rounds
 from protocols.runtimes.collectives.folding import fold_of
 from protocols.runtimes.collectives.talk import Circle, Talk
@@ -43,6 +44,11 @@ class MeshGroup(ProcessGroup):  # type: ignore[misc]  # torch is not annotated h
         self._background = Background(f"group {circle.mark.hex()}")
         self._calls = 0
         self._names = ["", ""]
+
+    @property
+    def links(self) -> Links:
+        """What the group speaks over, for programs in the same box that bring a protocol of their own."""
+        return self._circle.links
 
     def getBackendName(self) -> str:
         return "mesh"
