@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
-import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from ipaddress import IPv4Address
-from pathlib import Path
 
+from mesh.admission.door import open_join_door
+from mesh.admission.register import Register
+from mesh.admission.renewal import kept_fresh, loaded
+from mesh.authority import Authority, secret_in
 from mesh.config import NodeConfig
 from mesh.contracts import Address, Discovery
+from mesh.discovery.doorbell import announced, find_doors
 from mesh.discovery.interfaces import choose, local_interfaces
 from mesh.discovery.listed import ListedDiscovery, Together, parse_peer
 from mesh.discovery.mdns import MdnsDiscovery
 from mesh.doors.control import open_control_door
 from mesh.doors.views import Insides
-from mesh.errors import ConfigError
-from mesh.identity import Identity
+from mesh.errors import IdentityError
+from mesh.ids import PeerId
 from mesh.node import Lends, Node
 from mesh.plugins import Installed, load_protocols
 from mesh.protocol import Device, Means
 from mesh.resources import Memory
 from mesh.store.catalogue import Catalogue
 from mesh.store.directory import Directory
+from mesh.store.ownership import owned
 from mesh.transport.http import HttpTransport
 
 __all__ = ["assembled", "binds", "discovery"]
@@ -45,18 +49,22 @@ async def assembled(config: NodeConfig) -> AsyncIterator[Insides]:
         StoreError: the state folder cannot be written.
     """
     async with AsyncExitStack() as stack:
-        stack.enter_context(_owned(config.state))
-        identity = await asyncio.to_thread(Identity.load, config.identity)
+        stack.enter_context(owned(config.state))
+        look = partial(_doors, config)
+        identity = await loaded(config.identity, look)
         store = Directory(config.state / "store")
         memory = Memory(config.memory)
         means = Means(threads=config.threads, memory=config.memory, owner=config.owner)
         installed = load_protocols(config.protocols, means)
         for reason in installed.missing.values():
             log.warning("left out: %s", reason)
-        node = await stack.enter_async_context(_node(config, identity, installed, memory, store))
+        transport = HttpTransport(identity, binds(config), heartbeat=config.heartbeat)
+        await stack.enter_async_context(_join_door(config))
+        await stack.enter_async_context(kept_fresh(identity, look, transport.refresh))
+        node = await stack.enter_async_context(_node(config, transport, installed, memory, store))
         inside = Insides(
             node=node,
-            identity=identity,
+            identity=lambda: transport.identity,
             installed=installed,
             catalogue=Catalogue(config.state / "models", store),
             store=store,
@@ -88,9 +96,34 @@ def discovery(config: NodeConfig) -> Discovery:
     return Together(listed, MdnsDiscovery(interfaces=config.interfaces or None))
 
 
-def _node(config: NodeConfig, identity: Identity, installed: Installed, memory: Memory, store: Directory) -> Node:
+async def _doors(config: NodeConfig, authority: PeerId) -> list[Address]:
+    return await find_doors(authority, config.interfaces or None) if config.discovery else []
+
+
+@asynccontextmanager
+async def _join_door(config: NodeConfig) -> AsyncIterator[None]:
+    """Let devices in for as long as the context is open, if the authority's key is here and can be opened."""
+    if not (config.authority / "authority.key.pem").exists():
+        yield
+        return
+    try:
+        authority = Authority.load(config.authority, passphrase=secret_in(config.passphrase_file))
+    except IdentityError as error:
+        log.warning("nobody is let in here, and no certificate renewed: %s", error)
+        yield
+        return
+    async with AsyncExitStack() as stack:
+        at = Address(binds(config)[0].host, config.join_port)
+        addresses = await stack.enter_async_context(open_join_door(authority, Register(config.authority), at))
+        log.info("letting devices in at %s", ",".join(map(str, addresses)))
+        if config.discovery:
+            await stack.enter_async_context(announced(authority.id, addresses, config.interfaces or None))
+        yield
+
+
+def _node(config: NodeConfig, transport: HttpTransport, installed: Installed, memory: Memory, store: Directory) -> Node:
     return Node(
-        transport=HttpTransport(identity, binds(config), heartbeat=config.heartbeat),
+        transport=transport,
         discovery=discovery(config),
         protocols=installed.protocols,
         device=Device(),
@@ -103,24 +136,3 @@ def _node(config: NodeConfig, identity: Identity, installed: Installed, memory: 
             listen=binds(config)[0].host,
         ),
     )
-
-
-@contextmanager
-def _owned(state: Path) -> Iterator[None]:
-    """The state folder, made where it is missing, and ours alone for as long as the context is open."""
-    try:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise ConfigError(f"state: {state} cannot be used ({error.strerror}): choose a folder of yours.") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise ConfigError(
-            f"state: a node runs on {state} already: stop it, or give this one another --state."
-        ) from None
-    try:
-        yield
-    finally:
-        os.close(handle)

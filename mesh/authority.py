@@ -24,7 +24,7 @@ from mesh.errors import ConfigError, IdentityError
 from mesh.identity import DOMAIN, Identity, key_id, mesh_uri, node_uri, require_private, server_name
 from mesh.ids import PeerId
 
-__all__ = ["DOOR", "Authority", "Policy"]
+__all__ = ["DOOR", "Authority", "Policy", "secret_in"]
 
 DOOR = f"authority.{DOMAIN}"
 """The TLS name of whoever holds an authority's key. No device can have it: theirs are hashes of their keys."""
@@ -43,7 +43,11 @@ class Policy:
     """Days that the authority itself is valid. All its devices stop with it, so it is long."""
 
     device_days: int = 90
-    """Days that a device's certificate is valid: how long a stolen key is of use. Never longer than the authority."""
+    """Days that a certificate made by hand is valid: how long a stolen key is of use. At most the authority's."""
+
+    renewed_hours: int = 24
+    """Hours that a certificate from the join door is valid. Devices renew theirs by themselves once two thirds are
+    over, so shorter is safer, and the authority may be away for a third of it."""
 
     backdate: int = 3600
     """Seconds by which certificates start in the past: how far a device's clock may lag behind the authority's."""
@@ -66,7 +70,19 @@ class Policy:
             raise ConfigError(
                 "the policy's days must be positive, a device's no more than its authority's (100 years)."
             )
+        if not 1 <= policy.renewed_hours <= 24 * policy.device_days:
+            raise ConfigError("the policy's renewed_hours must be 1 or more, and no longer than its device_days.")
         return policy
+
+    @property
+    def by_hand(self) -> datetime.timedelta:
+        """How long a certificate is valid that a person issues."""
+        return datetime.timedelta(days=self.device_days)
+
+    @property
+    def by_itself(self) -> datetime.timedelta:
+        """How long a certificate is valid that its device renews by itself."""
+        return datetime.timedelta(hours=self.renewed_hours)
 
 
 class Authority:
@@ -136,14 +152,17 @@ class Authority:
         _folder(folder)
         _refuse_existing(folder / "key.pem")
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._certify(key.public_key())
+        certificate = self._certify(key.public_key(), self._policy.by_hand)
         _write(folder / "root.pem", self.root_pem, mode=0o644)
         _write(folder / "certificate.pem", certificate, mode=0o644)
         _write(folder / "key.pem", _key_pem(key, None), mode=0o600)
         return Identity.load(folder)
 
-    def sign(self, csr_pem: bytes) -> bytes:
+    def sign(self, csr_pem: bytes, *, renewable: bool = False) -> bytes:
         """A certificate, PEM, for the key in a signing request; whatever else the request asks for is ignored.
+
+        Args:
+            renewable: whether its device will renew it by itself, so that it need not last.
 
         Raises:
             IdentityError: no request, not signed with its own key, or not a P-256 key.
@@ -157,22 +176,28 @@ class Authority:
             raise IdentityError("the request is not for a P-256 key, and nothing else is taken.")
         if not request.is_signature_valid:
             raise IdentityError("the request is not signed with the key it names: make it anew.")
-        return self._certify(key)
+        return self._certify(key, self._policy.by_itself if renewable else self._policy.by_hand)
 
     def door(self) -> tuple[bytes, bytes]:
         """A key of its own and a certificate, PEM, to answer as `DOOR`: proof of this authority, and of no device."""
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._leaf("authority", key.public_key(), [x509.DNSName(DOOR)])
+        certificate = self._leaf("authority", key.public_key(), [x509.DNSName(DOOR)], self._policy.by_hand)
         return _key_pem(key, None), certificate
 
-    def _certify(self, key: ec.EllipticCurvePublicKey) -> bytes:
+    def _certify(self, key: ec.EllipticCurvePublicKey, lasts: datetime.timedelta) -> bytes:
         peer = key_id(key)
         names = [x509.DNSName(server_name(peer)), x509.UniformResourceIdentifier(node_uri(self.mesh, peer))]
-        return self._leaf(peer, key, names)
+        return self._leaf(peer, key, names, lasts)
 
-    def _leaf(self, common_name: str, key: ec.EllipticCurvePublicKey, names: list[x509.GeneralName]) -> bytes:
+    def _leaf(
+        self,
+        common_name: str,
+        key: ec.EllipticCurvePublicKey,
+        names: list[x509.GeneralName],
+        lasts: datetime.timedelta,
+    ) -> bytes:
         usage = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-        end = min(_in_days(self._policy.device_days), self._root.not_valid_after_utc)
+        end = min(datetime.datetime.now(datetime.UTC) + lasts, self._root.not_valid_after_utc)
         return (
             _draft(common_name, key, self._policy)
             .issuer_name(self._root.subject)
@@ -185,6 +210,20 @@ class Authority:
             .sign(self._key, hashes.SHA256())
             .public_bytes(_PEM)
         )
+
+
+def secret_in(file: Path | str) -> str | None:
+    """The passphrase that is the file's first line; None where no file is named.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    if not str(file):
+        return None
+    try:
+        return Path(file).read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the passphrase cannot be read from {file}: {error}.") from error
 
 
 def _draft(common_name: str, key: ec.EllipticCurvePublicKey, policy: Policy) -> x509.CertificateBuilder:

@@ -55,6 +55,13 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     listen: tuple[str, ...] = ()
     """Addresses to listen at. Empty: those of `interfaces`, or every IPv4 address where that is empty too."""
 
+    join_port: int = 7412
+    """TCP port at which new devices are let in, where this device holds the authority's key; 0 takes any free one. The
+    one port that strangers may talk to."""
+
+    passphrase_file: str = ""
+    """File whose first line unlocks the authority's key, where this device holds it and it is locked."""
+
     interfaces: tuple[str, ...] = ()
     """Network interfaces to announce on and to listen on, such as "eth0". Empty: all but bridges of containers and
     virtual machines. Each one more shows this device's id and port to one more network."""
@@ -104,7 +111,7 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     @classmethod
     def loopback(cls, state: Path) -> NodeConfig:
         """For several nodes on one device that nobody else shall see: any port, quick heartbeats, a socket each."""
-        return cls(state=state, control=state / "control.sock", port=0, interfaces=("lo",), heartbeat=1.0)
+        return cls(state=state, control=state / "control.sock", port=0, join_port=0, interfaces=("lo",), heartbeat=1.0)
 
     @classmethod
     def from_toml(cls, text: str, *, state: Path, control: Path) -> NodeConfig:
@@ -128,6 +135,11 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             raise ConfigError(_sentence(error)) from error
 
     @property
+    def authority(self) -> Path:
+        """Where the authority is, on the device that founded the mesh."""
+        return self.state / "authority"
+
+    @property
     def identity(self) -> Path:
         """Where this node's key and certificates are."""
         return self.state / "identity"
@@ -136,6 +148,8 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         found = []
         if not 0 <= self.port < 2**16:
             found.append(f"port: {self.port} is none; use 1 to 65535, or 0 for any free one.")
+        if not 0 <= self.join_port < 2**16:
+            found.append(f"join_port: {self.join_port} is none; use 1 to 65535, or 0 for any free one.")
         if not 0.1 <= self.heartbeat <= 3600:
             found.append(f"heartbeat: {self.heartbeat:g} s makes no sense; use 0.1 to 3600.")
         if not 1 <= self.threads <= 1024:

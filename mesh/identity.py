@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from mesh.errors import IdentityError
 from mesh.ids import PeerId
 
-__all__ = ["Identity", "attest", "key_id", "mesh_uri", "node_uri", "require_private", "server_name"]
+__all__ = ["Identity", "attest", "authority_ids", "key_id", "mesh_uri", "node_uri", "require_private", "server_name"]
 
 DOMAIN = "mesh.internal"
 """Where device names live in TLS. `.internal` is reserved for private use and never resolves on the internet."""
@@ -85,6 +85,20 @@ class Identity:
         """TLS 1.3 only; dial with `server_name(peer)`, and TLS checks whom we reached."""
         return self._context(ssl.PROTOCOL_TLS_CLIENT)
 
+    def refresh(self, context: ssl.SSLContext) -> None:
+        """Have a context of ours use the certificate and believe the authorities that are in the folder now.
+
+        Connections that are open stay as they are. An authority that was taken out is believed until the next start.
+
+        Raises:
+            IdentityError: what is there is no usable identity; the context goes on as it was.
+        """
+        try:
+            context.load_verify_locations(self.root)
+            context.load_cert_chain(self.certificate, self.key)
+        except (OSError, ssl.SSLError) as error:
+            raise IdentityError(f"{self.key.parent} no longer holds a usable identity: {error}.") from error
+
     def peer_of(self, tls: ssl.SSLObject | ssl.SSLSocket | None) -> PeerId:
         """The id that the other side of a finished handshake has proved.
 
@@ -107,11 +121,7 @@ class Identity:
         attest_der = lru_cache(maxsize=KNOWN)(partial(_attest_der, self.mesh))
         context.sslobject_class = _attesting_object(attest_der)
         context.sslsocket_class = _attesting_socket(attest_der)
-        try:
-            context.load_verify_locations(self.root)
-            context.load_cert_chain(self.certificate, self.key)
-        except (OSError, ssl.SSLError) as error:
-            raise IdentityError(f"{self.key.parent} no longer holds a usable identity: {error}.") from error
+        self.refresh(context)
         return context
 
 
@@ -141,6 +151,11 @@ def node_uri(mesh: str, peer: PeerId) -> str:
 def key_id(key: CertificatePublicKeyTypes) -> PeerId:
     """The id of the device that holds this key."""
     return PeerId.of_key(key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo))
+
+
+def authority_ids(root: Path) -> list[PeerId]:
+    """The hashes of the authorities' keys in a `root.pem`, first to last. Raises IdentityError: it cannot be read."""
+    return [key_id(certificate.public_key()) for certificate in _read_certificates(root)]
 
 
 def attest(certificate: x509.Certificate, mesh: str) -> PeerId:

@@ -145,7 +145,7 @@ class _Desk:
         return Farewell()
 
     def _welcome(self, request: str) -> Welcome:
-        return Welcome(self._authority.sign(request.encode()).decode(), self._roots().decode())
+        return Welcome(self._authority.sign(request.encode(), renewable=True).decode(), self._roots().decode())
 
 
 def _application(desk: _Desk, guard: Guard, clerk: Executor) -> web.Application:

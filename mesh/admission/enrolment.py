@@ -96,6 +96,7 @@ def read_door(folder: Path) -> Door | None:
 
 
 def write_door(folder: Path, door: Door) -> None:
+    """Note where the authority's door is."""
     write_atomically(folder / "door.json", msgspec.json.encode(door))
 
 

@@ -16,6 +16,10 @@ FAILURE, TEMPORARY, PERMISSION, CONFIG, INTERRUPTED = 1, 75, 77, 78, 130
 """Exit codes, those of <sysexits.h> where it has one; 2, wrong usage, is click's. Do not restart on 77 and 78."""
 
 _COMMANDS = {
+    "init": ("mesh.cli.admission:init", "Found a mesh, with this device as its first."),
+    "invite": ("mesh.cli.admission:invite", "Make a token that lets a device in."),
+    "join": ("mesh.cli.admission:join", "Join a mesh with a token."),
+    "leave": ("mesh.cli.admission:leave", "Leave the mesh for good."),
     "up": ("mesh.cli.up:up", "Run this device's node, until told to stop."),
     "status": ("mesh.cli.status:status", "What this device's node is doing."),
     "peers": ("mesh.cli.status:peers", "Who else is in sight, and what they would lend."),
@@ -23,7 +27,7 @@ _COMMANDS = {
     "infer": ("mesh.cli.infer:infer", "Run a model on a file, here or on several devices."),
     "demo": ("", "Several nodes find each other, share a model, and lose one."),
     "explain": ("mesh.cli.explain:explain", "Who may learn what from a protocol."),
-    "ca": ("mesh.cli.ca:ca", "Found a mesh, and admit devices to it."),
+    "ca": ("mesh.cli.ca:ca", "The authority by hand: sign, issue, revoke."),
     "config": ("mesh.cli.settings:config", "Show the settings in force."),
     "version": ("mesh.cli.version:version", "What is installed here."),
 }
@@ -52,9 +56,8 @@ def cli() -> None:
     """A mesh of devices that run models together, with nobody in charge.
 
     \b
-    Example, for a first device:
-      mesh ca init ./authority --mesh oak-street
-      mesh ca issue --authority ./authority
+    Example, for a first device; others then `mesh join` with what `mesh invite` prints:
+      mesh init --mesh oak-street
       mesh up
     """
 

@@ -71,11 +71,13 @@ def issue(authority: Path, out: Path | None, passphrase_file: Path | None, polic
       mesh ca issue --authority ./authority
       mesh ca issue --authority ./authority --out ./alice/identity
     """
+    from mesh.admission.register import Register
     from mesh.authority import Authority, Policy
 
     rules = Policy.from_toml(_text(policy)) if policy else None
     folder = out or settings().config.identity
     identity = Authority.load(authority, passphrase=_secret(passphrase_file), policy=rules).issue(folder)
+    Register(authority).enter(identity.peer)
     found = {"peer": str(identity.peer), "folder": str(folder), "expires": identity.expires.isoformat()}
     emit(found) if as_json else pairs(list(found.items()))
 
@@ -96,11 +98,14 @@ def sign(
     Example:
       mesh ca sign --authority ./authority alice.csr --out alice.pem
     """
+    from mesh.admission.register import Register
+    from mesh.admission.requests import read_request
     from mesh.authority import Authority, Policy
 
     rules = Policy.from_toml(_text(policy)) if policy else None
     signer = Authority.load(authority, passphrase=_secret(passphrase_file), policy=rules)
     certificate = signer.sign(_text(request).encode())
+    Register(authority).enter(read_request(_text(request)))
     try:
         out.write_bytes(certificate)
     except OSError as error:
@@ -110,7 +115,9 @@ def sign(
 
 
 def _secret(file: Path | None) -> str | None:
-    return _text(file).split("\n", 1)[0].rstrip("\r") if file else None
+    from mesh.authority import secret_in
+
+    return secret_in(file) if file else None
 
 
 def _text(path: Path) -> str:

@@ -13,10 +13,11 @@ from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import zeroconf
-from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
+from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo
 
 from mesh.contracts import Address, Discovery, Sighting
-from mesh.discovery.interfaces import Interface, IpAddress, choose, local_interfaces, on_link
+from mesh.discovery.interfaces import Interface, choose, local_interfaces, on_link
+from mesh.discovery.multicast import CURE, MULTICAST, daemon_on, described, literal
 from mesh.errors import ConfigError, IdentityError
 from mesh.ids import PeerId
 
@@ -30,15 +31,9 @@ MAX_PEERS = 512
 MAX_ADDRESSES = 8
 """Addresses remembered of each peer, latest heard first. More than one, so that a false claim hides no true one."""
 
-LIFETIME = 1200
-"""Seconds after which a peer that has not been heard of is forgotten."""
-
 ASKERS = 32
 """Questions that may be open at once, where somebody told a name and not yet an address."""
 
-# A unicast answer would go to any one of the programs that share the port on this device.
-_MULTICAST = zeroconf.DNSQuestionType.QM
-_CURE = "check that the network carries multicast and others share port 5353, or name the peers in the configuration."
 _log = logging.getLogger(__name__)
 
 
@@ -63,23 +58,21 @@ class MdnsDiscovery(Discovery):
     @asynccontextmanager
     async def announce(self, me: Sighting) -> AsyncIterator[None]:
         """As the contract says. Raises ConfigError: multicast cannot be had here, or `me` names no address."""
-        listening = [_literal(address) for address in me.addresses]
+        listening = [literal(address) for address in me.addresses]
         self._me = me.peer
         self._interfaces = choose(local_interfaces(), self._wanted, listening)
-        info = _announcement(me, listening, self._interfaces)
+        info = described(SERVICE, me.peer, me.addresses, self._interfaces)
         async with AsyncExitStack() as stack:
             self._tasks = await stack.enter_async_context(_Tasks())
-            daemon = _daemon(self._interfaces)
+            daemon = daemon_on(self._interfaces)
             stack.push_async_callback(daemon.async_close)
-            browser = AsyncServiceBrowser(
-                daemon.zeroconf, SERVICE, handlers=[self._on_change], question_type=_MULTICAST
-            )
+            browser = AsyncServiceBrowser(daemon.zeroconf, SERVICE, handlers=[self._on_change], question_type=MULTICAST)
             stack.push_async_callback(browser.async_cancel)
             try:
                 # Names hold a key's hash, so no other device can have ours: asking around first would cost a second.
                 announced = await daemon.async_register_service(info, cooperating_responders=True)
             except (OSError, zeroconf.Error) as error:
-                raise ConfigError(f"cannot announce this device by mDNS ({error}): {_CURE}") from error
+                raise ConfigError(f"cannot announce this device by mDNS ({error}): {CURE}") from error
             self._tasks.create_task(_until(announced))
             stack.push_async_callback(_hush, announced)  # before the goodbye, which an announcement after it would undo
             yield  # closing the daemon says goodbye
@@ -126,7 +119,7 @@ class MdnsDiscovery(Discovery):
             while self._unplaced:
                 peer = next(iter(self._unplaced))
                 info = self._unplaced.pop(peer)
-                if await info.async_request(daemon, timeout=3000, question_type=_MULTICAST):
+                if await info.async_request(daemon, timeout=3000, question_type=MULTICAST):
                     self._note(peer, info)
         except (OSError, zeroconf.Error) as error:
             _log.info("asking by mDNS where devices live failed: %s", error)
@@ -162,38 +155,6 @@ class _Done(Exception):
     """The body of a task group has ended; its tasks are to be cancelled."""
 
 
-def _daemon(interfaces: Sequence[Interface]) -> AsyncZeroconf:
-    speaking = [str(_best(interface)) for interface in interfaces]
-    versions = {ipaddress.ip_address(text).version for text in speaking}
-    version = zeroconf.IPVersion.V4Only if versions == {4} else zeroconf.IPVersion.All
-    try:
-        return AsyncZeroconf(interfaces=speaking, ip_version=version)
-    except (OSError, zeroconf.Error, RuntimeError) as error:
-        raise ConfigError(f"cannot listen for mDNS on {', '.join(speaking)} ({error}): {_CURE}") from error
-
-
-def _best(interface: Interface) -> IpAddress:
-    return min(interface.ips, key=lambda ip: ip.version)
-
-
-def _announcement(me: Sighting, listening: Sequence[IpAddress], interfaces: Sequence[Interface]) -> AsyncServiceInfo:
-    port = me.addresses[0].port
-    if any(address.port != port for address in me.addresses):
-        _log.warning("mDNS tells of one port only: of %s, the first", ", ".join(map(str, me.addresses)))
-    here = [ip for ip, address in zip(listening, me.addresses, strict=True) if address.port == port]
-    if any(ip.is_unspecified for ip in here):
-        here = [ip for interface in interfaces for ip in interface.ips]
-    return AsyncServiceInfo(
-        SERVICE,
-        f"{me.peer}.{SERVICE}",
-        port=port,
-        addresses=[ip.packed for ip in here],
-        server=f"{me.peer}.local.",
-        properties=b"\x00",  # an empty TXT record, as RFC 6763 spells it
-        other_ttl=LIFETIME,
-    )
-
-
 async def _hush(announced: Awaitable[object]) -> None:
     if isinstance(announced, asyncio.Future):  # what zeroconf returns, though it promises less
         announced.cancel()
@@ -202,13 +163,6 @@ async def _hush(announced: Awaitable[object]) -> None:
 
 async def _until(done: Awaitable[object]) -> None:
     await done
-
-
-def _literal(address: Address) -> IpAddress:
-    try:
-        return ipaddress.ip_address(address.host)
-    except ValueError:
-        raise ConfigError(f"mDNS announces addresses, and {address.host!r} is a name: listen at an address.") from None
 
 
 def _peer(name: str) -> PeerId | None:

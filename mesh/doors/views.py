@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -29,12 +29,13 @@ class Insides:
     """All that a door may reach for.
 
     Attributes:
+        identity: who we are, by the certificate that is shown now.
         owner, seats: as configured.
         started: the loop's time when the node began.
     """
 
     node: Node
-    identity: Identity
+    identity: Callable[[], Identity]
     installed: Installed
     catalogue: Catalogue
     store: Store
@@ -49,12 +50,12 @@ def status(inside: Insides) -> Status:
     node, used = inside.node, usage()
     return Status(
         peer=node.peer,
-        mesh=inside.identity.mesh,
+        mesh=inside.identity().mesh,
         owner=inside.owner,
         version=_version(),
         pid=os.getpid(),
         addresses=tuple(map(str, node.addresses)),
-        expires=inside.identity.expires.isoformat(),
+        expires=inside.identity().expires.isoformat(),
         protocols=tuple(protocol.name for protocol in inside.installed.protocols),
         missing=dict(inside.installed.missing),
         models=tuple(inside.catalogue.names()),

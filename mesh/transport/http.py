@@ -46,6 +46,7 @@ class _Open:
 
     client: aiohttp.ClientSession
     context: ssl.SSLContext
+    door: ssl.SSLContext
     channels: set[StreamChannel] = field(default_factory=set)
 
 
@@ -60,6 +61,9 @@ class HttpTransport(Transport):
             2 / heartbeat packets a second each way. The same throughout a mesh.
         patience: how long we wait for others.
         guard: how much patience and room there is for whoever connects.
+
+    Attributes:
+        identity: who we are, by the certificate that we show now.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class HttpTransport(Transport):
         guard: GuardLimits | None = None,
     ) -> None:
         self.peer = identity.peer
+        self.identity = identity
         self._bind = (bind,) if isinstance(bind, Address) else tuple(bind)
         self._terms = Terms(identity, limits or Limits(), heartbeat, patience or Patience())
         self._guard_limits = guard or GuardLimits()
@@ -94,11 +99,11 @@ class HttpTransport(Transport):
             routes.application(), access_log=None, auto_decompress=False, shutdown_timeout=0.1, lingering_time=0
         )
         async with AsyncExitStack() as stack:
-            context = self._terms.identity.client_context()
+            context, door = self._terms.identity.client_context(), self._terms.identity.server_context()
             client = await stack.enter_async_context(self._client(context))
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
-            self._open = opened = _Open(client, context)
+            self._open = opened = _Open(client, context, door)
             stack.push_async_callback(self._leave, opened, routes)
             yield tuple([address for bind in self._bind for address in await self._listen(bind, guard, runner, stack)])
 
@@ -126,6 +131,19 @@ class HttpTransport(Transport):
             return channel
 
         return await reach(to, self._terms.patience, ask)
+
+    def refresh(self, identity: Identity) -> None:
+        """Show a new certificate, of the same device, from now on. Channels that are open stay open.
+
+        Raises:
+            Misuse: it is another device's.
+            IdentityError: its files are not usable.
+        """
+        if identity.peer != self.peer:
+            raise Misuse("a transport cannot become another device")
+        for context in (self._open.context, self._open.door) if self._open else ():
+            identity.refresh(context)
+        self.identity = identity
 
     def traffic(self) -> dict[PeerId, Traffic]:
         return self._terms.tally.by_peer()
@@ -173,7 +191,7 @@ class HttpTransport(Transport):
                 guard.before(runner.server),
                 bind.host,
                 bind.port,
-                ssl=self._terms.identity.server_context(),
+                ssl=self._now().door,
                 ssl_handshake_timeout=guard.limits.handshake,
             )
         except OSError as error:

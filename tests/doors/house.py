@@ -74,11 +74,12 @@ async def open_house(folder: Path, *, pace: float = 0.001, devices: int = 3) -> 
         return replace(equipment, store=store) if device == 0 else equipment
 
     authority = await asyncio.to_thread(Authority.create, folder / "authority", mesh="test")
+    identity = await asyncio.to_thread(authority.issue, folder / "identity")
     tier = VirtualTier(Link(delay=0.0, jitter=0.0))
     async with City(tier, devices, equip) as city:
         inside = Insides(
             node=city.nodes[0],
-            identity=await asyncio.to_thread(authority.issue, folder / "identity"),
+            identity=lambda: identity,
             installed=Installed((Echo(), *equip(0).protocols), {"smpc": "it needs torch."}),
             catalogue=Catalogue(folder / "models", store),
             store=store,

@@ -12,20 +12,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from mesh.admission import enrolment, joining
 from mesh.admission.door import LIMITS, open_join_door
 from mesh.admission.register import Register
+from mesh.admission.renewal import due, kept_fresh, loaded
 from mesh.admission.requests import write_request
 from mesh.admission.token import Token
-from mesh.authority import Authority
+from mesh.authority import Authority, Policy
 from mesh.contracts import Address
 from mesh.errors import BadInput, IdentityError, NoNode
 from mesh.identity import Identity
-from tests.tls.devices import HERE, ended
+from mesh.ids import PeerId
+from mesh.transport.http import HttpTransport
+from tests.tls.devices import ASK, HERE, SESSION, Device, ended, serving
+from tests.tls.forge import Forger
 
 MESH = "test-street"
 HOUR = datetime.timedelta(hours=1)
+DAY = 24 * HOUR
 
 
 @dataclass
@@ -41,10 +47,31 @@ class Founded:
 
 
 @asynccontextmanager
-async def founded(folder: Path, mesh: str = MESH) -> AsyncIterator[Founded]:
-    authority, register = Authority.create(folder, mesh=mesh), Register(folder)
+async def founded(folder: Path, mesh: str = MESH, policy: Policy | None = None) -> AsyncIterator[Founded]:
+    authority, register = Authority.create(folder, mesh=mesh, policy=policy), Register(folder)
     async with open_join_door(authority, register, HERE) as (address,):
         yield Founded(authority, register, address)
+
+
+async def nowhere_else(_authority: PeerId) -> list[Address]:
+    return []
+
+
+async def shown_by(device: Device) -> x509.Certificate:
+    """The certificate that a device shows to a stranger."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    _, writer = await asyncio.open_connection(device.address.host, device.address.port, ssl=context)
+    der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.transport.abort()
+    return x509.load_der_x509_certificate(der)
+
+
+def past(folder: Path) -> bytes:
+    """A certificate that is over."""
+    forger = Forger(folder, mesh=MESH)
+    forged = forger.issue(folder / "old", lambda leaf: leaf.valid(from_now=-9 * DAY, until=-DAY))
+    return (forged / "certificate.pem").read_bytes()
 
 
 async def test_a_token_makes_a_device_a_member(tmp_path: Path) -> None:
@@ -240,6 +267,78 @@ async def test_garbage_at_the_door_is_refused(tmp_path: Path) -> None:
 
     assert identity.mesh == MESH
     assert LIMITS.total < 100
+
+
+async def test_a_running_device_renews_and_keeps_its_channels(tmp_path: Path) -> None:
+    """What is due is renewed at once and shown to whoever dials next; a channel that was open carries on."""
+    short = Policy(backdate=20 * 86400, renewed_hours=1)  # two thirds of its life are over before it begins
+    async with founded(tmp_path / "authority", policy=short) as mesh:
+        near, far = [
+            HttpTransport(await enrolment.enrol(tmp_path / name, mesh.token(), [mesh.door]), HERE)
+            for name in ("near", "far")
+        ]
+        before, news = near.identity.certificate.read_bytes(), asyncio.Event()
+
+        def shown(identity: Identity) -> None:
+            near.refresh(identity)
+            news.set()
+
+        async with serving(near) as a, serving(far) as b:
+            channel = await a.transport.dial(b.sighting, SESSION)
+            async with kept_fresh(near.identity, nowhere_else, shown):
+                await news.wait()
+            end = await b.accepted.get()
+            await channel.send(ASK)
+            heard = await anext(aiter(end))
+            reached = await b.transport.call(a.sighting, ASK)
+            certificate = await shown_by(a)
+
+    assert near.identity.certificate.read_bytes() != before
+    assert (heard.body, reached.kind) == (ASK.body, ASK.kind)
+    assert certificate == x509.load_pem_x509_certificate(near.identity.certificate.read_bytes())
+
+
+async def test_a_device_comes_back_after_its_certificate_ran_out(tmp_path: Path) -> None:
+    """At its start a device with an expired certificate gets a new one; with no door to ask, it says what is wrong."""
+    async with founded(tmp_path / "authority") as mesh:
+        identity = await enrolment.enrol(tmp_path / "device", mesh.token(), [mesh.door])
+        expired = past(tmp_path)
+        identity.certificate.write_bytes(expired)
+        back = await loaded(tmp_path / "device", nowhere_else)
+        identity.certificate.write_bytes(expired)
+    with pytest.raises(IdentityError, match="has expired, and could not be renewed: no join door answers"):
+        await loaded(tmp_path / "device", nowhere_else)
+
+    assert back.peer == identity.peer
+
+
+async def test_an_authority_that_moved_is_found_again(tmp_path: Path) -> None:
+    """Where the door is no longer where it was, the place where it is announced is tried, and noted."""
+    async with founded(tmp_path / "authority") as mesh:
+        await enrolment.enrol(tmp_path / "device", mesh.token(), [mesh.door])
+        enrolment.write_door(tmp_path / "device", enrolment.Door(str(mesh.authority.id), ("127.0.0.1:1",)))
+        (tmp_path / "device" / "certificate.pem").write_bytes(past(tmp_path))
+
+        async def announced(authority: PeerId) -> list[Address]:
+            return [mesh.door] if authority == mesh.authority.id else []
+
+        await loaded(tmp_path / "device", announced)
+
+    door = enrolment.read_door(tmp_path / "device")
+    assert door is not None
+    assert door.addresses == (str(mesh.door), "127.0.0.1:1")
+
+
+def test_devices_take_turns(tmp_path: Path) -> None:
+    """When a certificate is renewed is spread over a fifteenth of its life, by id, and never after two thirds."""
+    Authority.create(tmp_path / "authority", mesh=MESH).issue(tmp_path / "device")
+    file = tmp_path / "device" / "certificate.pem"
+    leaf = x509.load_pem_x509_certificate(file.read_bytes())
+    life = leaf.not_valid_after_utc - leaf.not_valid_before_utc
+    parts = [(due(file, PeerId(f"{first}{'a' * 51}")) - leaf.not_valid_before_utc) / life for first in "abcdefgh234567"]
+
+    assert len(set(parts)) == 8
+    assert (min(parts) >= 0.6, max(parts) <= 2 / 3 + 1e-9) == (True, True)
 
 
 def test_a_clock_that_goes_back_is_noticed(tmp_path: Path) -> None:
