@@ -14,7 +14,11 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("untimed")
 
 _OPEN = Path("/proc/self/fd")
 _TASKS = Path("/proc/self/task")
