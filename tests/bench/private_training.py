@@ -1,7 +1,7 @@
 """Steps of private training: python -m tests.bench.private_training [NAME ...] [--steps N] [--profile]
 
-Three processes over mutual TLS on loopback, a thread each, batch 128. A line of JSON for each network: median seconds of
-a step, processor seconds, bytes that each party sends and rounds that it waits for. `--profile` prints where party 1
+Three processes over mutual TLS on loopback, a thread each, batch 128. A line of JSON for each network: median seconds
+of a step, processor seconds, bytes that each party sends and rounds that it waits for. `--profile` prints where party 1
 spends its time.
 """
 

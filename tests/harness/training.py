@@ -175,4 +175,4 @@ def _windows(x: Numbers, size: int) -> tuple[Numbers, Callable[[Numbers], Number
 
 def one_hot(classes: Sequence[int] | NDArray[np.integer[Any]], count: int) -> Numbers:
     """(rows, count) with one 1 each."""
-    return np.eye(count)[np.asarray(classes)]
+    return np.asarray(np.eye(count)[np.asarray(classes)])

@@ -25,7 +25,7 @@ from protocols.smpc.replicated.party import Party
 from protocols.smpc.replicated.sharing import Secret, SecretBits
 from protocols.smpc.replicated.truncation import truncate
 from protocols.smpc.training.network import Laid
-from protocols.smpc.training.together import Parts, part_of
+from protocols.smpc.training.parts import Parts, part_of
 
 __all__ = ["BITS", "Kept", "Weights", "backward", "forward", "split_weights"]
 

@@ -13,7 +13,7 @@ from protocols.smpc.training.layers import Kept, backward, forward, split_weight
 from protocols.smpc.training.losses import LossKind, loss, slope
 from protocols.smpc.training.network import Laid, initial_weights
 from protocols.smpc.training.optimisers import MOMENTA, Optimiser, change
-from protocols.smpc.training.together import Parts, row_of
+from protocols.smpc.training.parts import Parts, row_of
 
 __all__ = ["Learner", "Recipe", "State", "outputs_of"]
 

@@ -25,7 +25,7 @@ import numpy as np
 from protocols.smpc.replicated.party import Party
 from protocols.smpc.replicated.scaling import inverse_root
 from protocols.smpc.replicated.sharing import Secret
-from protocols.smpc.training.together import Parts, Scale, part_of, row_of, settled
+from protocols.smpc.training.parts import Parts, Scale, part_of, row_of, settled
 
 __all__ = ["FLOOR", "MOMENTA", "Optimiser", "change"]
 

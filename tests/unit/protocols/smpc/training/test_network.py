@@ -10,7 +10,7 @@ from protocols.smpc.training.batches import Batches
 from protocols.smpc.training.losses import label_columns
 from protocols.smpc.training.network import Layer, initial_weights, lay_out
 from protocols.smpc.training.optimisers import Optimiser
-from protocols.smpc.training.together import Scale
+from protocols.smpc.training.parts import Scale
 
 
 def test_shapes_follow_from_layer_to_layer() -> None:
