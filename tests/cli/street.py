@@ -43,10 +43,12 @@ class Neighbour:
         return self.process.returncode, said
 
 
-def mesh(*arguments: str | Path, state: Path | None = None) -> subprocess.CompletedProcess[str]:
+def mesh(*arguments: str | Path, state: Path | None = None, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """One command, as a person runs it. Only what it is told counts, not what this machine has set."""
     command = [sys.executable, "-m", "mesh", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=_environ(state), timeout=PATIENCE, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, env=_environ(state), timeout=PATIENCE, check=False, input=stdin
+    )
 
 
 @contextmanager

@@ -1,0 +1,81 @@
+"""A mesh founded, grown and shrunk by its commands, with real nodes."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.street import mesh, neighbour
+
+QUIET = ("--protocol", "echo")
+"""Nodes that start fast."""
+
+
+def told(*arguments: str | Path, state: Path, code: int = 0) -> Any:
+    done = mesh(*arguments, "--json", state=state)
+    assert code == done.returncode, done.stderr
+    return json.loads(done.stdout) if done.stdout else done.stderr
+
+
+def test_a_mesh_grows_from_one_device(tmp_path: Path) -> None:
+    """`init`, `up`, `invite` here and `join`, `up` there: then the two see each other. After `leave` there is one."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    first = told("init", "--mesh", "oak-street", state=here)
+    with neighbour(here, *QUIET, "--join-port", "0"):
+        token = told("invite", "--note", "the camera", state=here)["token"]
+        joined = told("join", token, "--interface", "lo", state=there)
+        with neighbour(there, *QUIET) as second:
+            assert (joined["mesh"], joined["peer"]) == ("oak-street", second.ready["peer"])
+            assert [peer["state"] for peer in told("peers", state=there)] == ["ready"]
+            assert "runs on" in told("leave", state=there, code=78)
+        assert [one["used"] for one in told("invite", "--list", state=here)] == [1]
+        assert told("leave", state=there) == {"left": str(there / "identity"), "told": "true"}
+
+    assert first["peer"] != joined["peer"]
+    assert [*(there / "identity").iterdir()] == []
+
+
+def test_what_init_makes_is_private(tmp_path: Path) -> None:
+    """Neither key can be read by anybody else, and a second `init` touches neither."""
+    told("init", "--mesh", "oak-street", state=tmp_path)
+    keys = [tmp_path / "authority" / "authority.key.pem", tmp_path / "identity" / "key.pem"]
+    before = [key.read_bytes() for key in keys]
+
+    assert [stat.S_IMODE(key.stat().st_mode) for key in keys] == [0o600, 0o600]
+    assert "is not overwritten" in told("init", "--mesh", "elm-street", state=tmp_path, code=77)
+    assert [key.read_bytes() for key in keys] == before
+
+
+def test_a_token_may_come_by_stdin(tmp_path: Path) -> None:
+    """`mesh join -` reads it there; where nobody answers, that is said."""
+    told("init", "--mesh", "oak-street", state=tmp_path / "here")
+    token = told("invite", state=tmp_path / "here")["token"]
+
+    done = mesh("join", "-", "--peer", "127.0.0.1:1", state=tmp_path / "there", stdin=token)
+
+    assert (done.returncode, done.stdout) == (75, "")
+    assert "no join door answers at 127.0.0.1:1" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (("join", "veil1-abc"), 1, "that is no token"),
+        (("invite",), 1, "no authority is kept here"),
+        (("invite", "--expires", "soon"), 1, "no span of time"),
+        (("leave",), 1, "was not let in by a door"),
+        (("init", "--mesh", "Oak Street!"), 77, "cannot name a mesh"),
+    ],
+)
+def test_what_cannot_be_done_is_said(tmp_path: Path, words: tuple[str, ...], code: int, sentence: str) -> None:
+    """One line on stderr, with its cause."""
+    if "--expires" in words:
+        told("init", "--mesh", "oak-street", state=tmp_path)
+    done = mesh(*words, state=tmp_path)
+
+    assert (done.returncode, done.stdout) == (code, "")
+    assert sentence in done.stderr
