@@ -43,6 +43,7 @@ class Lends:
         store: blobs, fetched for sessions here and served to members of the mesh; None keeps and serves none.
         identity: folder with this device's key, for child processes that sessions start; None lets them start none.
         listen: literal address at which those may listen.
+        boxes: the first and the last port at which they may; 0 and 0 for any that is free.
     """
 
     owner: str = ""
@@ -51,6 +52,7 @@ class Lends:
     store: Store | None = None
     identity: Path | None = None
     listen: str = "127.0.0.1"
+    boxes: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ class Node:
         if lends.store is not None:
             device = replace(device, blobs=StoredBlobs(lends.store, transport, find))
         if lends.identity is not None:
-            boxes = Boxes(lends.identity, lends.listen, lambda peer: find(peer).addresses[0].host)
+            boxes = Boxes(lends.identity, lends.listen, lambda peer: _hosts(find(peer)), lends.boxes)
             device = replace(device, boxes=boxes)
         self._device = device
         self._table = Table(transport, find, lends.seats)
@@ -242,3 +244,7 @@ class Node:
     def _stop_tuning(self) -> None:
         for task in self._speeds.values():
             task.cancel()
+
+
+def _hosts(sighting: Sighting) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(address.host for address in sighting.addresses))

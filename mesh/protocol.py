@@ -17,14 +17,15 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from mesh.blobs import BlobRef
-from mesh.errors import MeshError, StoreError
+from mesh.errors import BadInput, MeshError, StoreError
 from mesh.group import Group
 from mesh.ids import PeerId, Rank
 from mesh.messages import Message
 from mesh.tensors import Tensors
 
 __all__ = [
-    "Blobs", "Boxes", "Candidate", "Device", "Feed", "Job", "Means", "NoBlobs", "Plan", "Protocol", "Request", "Stage",
+    "ANYONE", "Blobs", "Boxes", "Candidate", "Device", "Feed", "Job", "Means", "NoBlobs", "Permits", "Plan", "Protocol",
+    "Request", "Sealed", "Stage", "Vault",
 ]  # fmt: skip
 
 Spec = TypeVar("Spec")
@@ -155,12 +156,14 @@ class Boxes:
     Attributes:
         identity: folder with this device's key and certificates; the child reads them itself.
         listen: literal address at which it may listen.
-        host: where a peer is reached; raises PeerUnreachable if it is not in sight.
+        hosts: where a peer may be reached, to be tried in turn; raises PeerUnreachable if it is not in sight.
+        ports: the first and the last at which it may listen; 0 and 0 for any that is free.
     """
 
     identity: Path
     listen: str
-    host: Callable[[PeerId], str]
+    hosts: Callable[[PeerId], tuple[str, ...]]
+    ports: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +190,85 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class Sealed:
+    """What a vault tells of one thing that it keeps.
+
+    Attributes:
+        owner: whose it is: the peer for which it is kept, or from which it came.
+        name: parts joined by slashes.
+        size: bytes.
+        expires: seconds since the epoch.
+    """
+
+    owner: PeerId
+    name: str
+    size: int
+    expires: float
+
+
+class Vault(ABC):
+    """What this device keeps for a time so that only it can read it: shares, answers, checkpoints of either.
+
+    Methods block, for as long as a disk takes.
+    """
+
+    @abstractmethod
+    def put(self, owner: PeerId, name: str, data: bytes, *, seconds: float) -> None:
+        """Keep this for so long, in place of whatever `owner` has here under that name.
+
+        Raises:
+            StoreError: there is no room, or the owner has more here than one peer may have.
+        """
+
+    @abstractmethod
+    def read(self, owner: PeerId, name: str) -> bytes:
+        """It back. Raises StoreError: it is not here, or no longer, or damaged."""
+
+    @abstractmethod
+    def listing(self, prefix: str = "", owner: PeerId | None = None) -> list[Sealed]:
+        """What is kept under names that are `prefix` or begin with it and a slash, in order; what is over is not."""
+
+    @abstractmethod
+    def remove(self, owner: PeerId, prefix: str) -> int:
+        """Delete what `owner` has here under `prefix`, as in `listing`; how many things that were."""
+
+
+ANYONE = "anyone"
+"""In place of a peer's id, in what a person permits: whoever is of the mesh."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permits:
+    """What the person whose device this is has agreed to beforehand.
+
+    Attributes:
+        offers: (name of a model, who may have it computed) pairs; a name of "*" is every model.
+        receives: from whom results are taken.
+        parties: who may hold shares of what is ours; nobody named: any who are of different owners.
+    """
+
+    offers: tuple[tuple[str, str], ...] = ()
+    receives: tuple[str, ...] = ()
+    parties: tuple[str, ...] = ()
+
+    def offers_to(self, name: str, peer: PeerId) -> bool:
+        """Whether `peer` may have this model computed."""
+        return any(model in (name, "*") and who in (peer, ANYONE) for model, who in self.offers)
+
+    def receives_from(self, peer: PeerId) -> bool:
+        """Whether results may come from jobs of `peer`."""
+        return any(who in (peer, ANYONE) for who in self.receives)
+
+    def entrusts(self, peer: PeerId) -> bool:
+        """Whether `peer` may hold shares of what is ours."""
+        return not self.parties or any(who in (peer, ANYONE) for who in self.parties)
+
+
+def _no_model(name: str) -> Mapping[str, Any]:
+    raise BadInput(f"This device keeps no model {name[:80]!r}.")
+
+
+@dataclass(frozen=True, slots=True)
 class Means:
     """What a protocol may use of this device; given to its factory, the entry point in `mesh.protocols`.
 
@@ -194,11 +276,17 @@ class Means:
         threads: that one computation may use.
         memory: bytes that one session's part may take; 0 sets no limit.
         owner: whose this device is, as it tells others; "" if it does not.
+        permits: what its person has agreed to.
+        model: name -> fields of the spec which a model that is kept here decides; raises BadInput where there is none.
+        vault: where things are kept for a time; None keeps nothing.
     """
 
     threads: int = 1
     memory: int = 0
     owner: str = ""
+    permits: Permits = Permits()
+    model: Callable[[str], Mapping[str, Any]] = _no_model
+    vault: Vault | None = None
 
 
 class Protocol(ABC, Generic[Spec, Task, Result]):

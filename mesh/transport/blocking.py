@@ -81,7 +81,7 @@ class Links:
     def open(
         cls,
         identity: Identity,
-        roster: Sequence[tuple[PeerId, Address]],
+        roster: Sequence[tuple[PeerId, Address | Sequence[Address]]],
         *,
         session: SessionId,
         listener: Listener,
@@ -91,7 +91,8 @@ class Links:
         """Connect to every other party. All of them call this at about the same time, with the same roster.
 
         Args:
-            roster: who takes part and where each listens, in rank order; one of them is us.
+            roster: who takes part and where each listens, in rank order; one of them is us. Of several addresses of a
+                peer, each is tried in turn.
             session: only parties of the same session are let in.
             listener: where the others reach us, as they have it in their rosters. It is closed when this returns.
             within: seconds for all of it.
@@ -103,7 +104,7 @@ class Links:
             PeerDeclined: a party is there, and not for this session.
             IdentityError: another device answers in its place, or does not take us for one of its mesh.
         """
-        addresses = dict(roster)
+        addresses = {peer: (at,) if isinstance(at, Address) else tuple(at) for peer, at in roster}
         if len(addresses) != len(roster) or identity.peer not in addresses:
             listener.close()
             raise ConfigError(f"The roster must name each of its {len(roster)} parties once, and us, to be used.")

@@ -14,7 +14,7 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self, cast
@@ -92,7 +92,11 @@ class Pair:
 
 
 def connect_all(
-    identity: Identity, roster: Mapping[PeerId, Address], session: SessionId, listener: Listener, within: float
+    identity: Identity,
+    roster: Mapping[PeerId, Sequence[Address]],
+    session: SessionId,
+    listener: Listener,
+    within: float,
 ) -> dict[PeerId, Pair]:
     """Both connections to every other party of `roster`, which is in rank order and names us too.
 
@@ -108,7 +112,7 @@ class _Opening:
     def __init__(
         self,
         identity: Identity,
-        roster: Mapping[PeerId, Address],
+        roster: Mapping[PeerId, Sequence[Address]],
         session: SessionId,
         listener: Listener,
         deadline: float,
@@ -131,9 +135,9 @@ class _Opening:
                 try:
                     for _ in range(2 + len(self._missing) if self._missing else 0):
                         pool.submit(self._answer_calls)
-                    for peer, address in self._higher.items():
+                    for peer, addresses in self._higher.items():
                         for way in (_TO_DIALLED, _TO_DIALLER):
-                            self._place(peer, way, True, self._dial(peer, address, way))
+                            self._place(peer, way, True, self._dial(peer, addresses, way))
                     self._await_calls()
                 finally:
                     self._deadline = 0.0
@@ -220,19 +224,28 @@ class _Opening:
             self._missing.discard((peer, way))
         return _WELCOME
 
-    def _dial(self, peer: PeerId, address: Address, way: int) -> ssl.SSLSocket:
-        """Until the peer answers, or time is up: it may not be listening yet."""
-        why = "nobody answers"
+    def _dial(self, peer: PeerId, addresses: Sequence[Address], way: int) -> ssl.SSLSocket:
+        """At one address after the other, until the peer answers or time is up: it may not be listening yet.
+
+        Another device at one address need not mean that the peer is at none: that is raised once none is left to try.
+        """
+        why, met = "it has no address", None
         pause = threading.Event()
-        while (left := self._left()) > 0:
-            try:
-                return self._attempt(peer, address, way, min(left, _ATTEMPT))
-            except ssl.SSLError as error:
-                raise _whom_we_met(peer, address, error) from error
-            except OSError as error:
-                why = str(error)
+        left = list(addresses)
+        while left and (seconds := self._left()) > 0:
+            for address in list(left):
+                try:
+                    return self._attempt(peer, address, way, min(seconds, _ATTEMPT))
+                except ssl.SSLError as error:
+                    met = _whom_we_met(peer, address, error)
+                    met.__cause__ = error
+                    left.remove(address)
+                except OSError as error:
+                    why = f"{address}: {error}"
             pause.wait(_AGAIN)
-        raise PeerUnreachable(peer, f"It cannot be reached at {address}: {why}.")
+        if met is not None and not left:
+            raise met
+        raise PeerUnreachable(peer, f"It cannot be reached at {', '.join(map(str, addresses))}: {why}.")
 
     def _attempt(self, peer: PeerId, address: Address, way: int, timeout: float) -> ssl.SSLSocket:
         plain = socket.create_connection((address.host, address.port), timeout)

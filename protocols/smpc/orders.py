@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from protocols.smpc.meeting import Trio
 from protocols.smpc.program.steps import Program
 
-__all__ = ["Answer", "Compute", "Done", "Join", "Open", "Opened", "Order", "Take"]
+__all__ = ["Answer", "Compute", "Done", "Hold", "Join", "Open", "Opened", "Order", "Take"]
 
 
 class Open(msgspec.Struct, frozen=True, tag=True):
@@ -15,36 +16,30 @@ class Open(msgspec.Struct, frozen=True, tag=True):
     Attributes:
         identity: folder that holds the device's key and certificates.
         listen: literal address of this device.
+        ports: the first and the last that may be taken; 0 and 0 for any.
     """
 
     identity: str
     listen: str
+    ports: tuple[int, int] = (0, 0)
 
 
 class Join(msgspec.Struct, frozen=True, tag=True):
     """Meet the two others, and get ready for a program.
 
     Attributes:
-        party: our number, 0 to 2.
-        doors: id, host and port of all three, in order.
-        keys: what we share with each of the others, by number.
-        seeds: see `dealing.seeds_for`.
+        seeds: of the inputs' owner and of the model's; see `dealing.seeds_for`.
         program: to be run, as plain values.
         secret: whether the inputs are shared, and whether the weights are.
-        within: seconds for meeting.
-        patience: seconds that another party may keep silent while we wait for it.
+        held: inputs whose shares we hold already, and are told with `Hold`.
     """
 
-    party: int
-    doors: tuple[tuple[str, str, int], ...]
-    session: str
-    keys: dict[int, bytes]
-    seeds: dict[int, bytes]
+    trio: Trio
     program: Program
     fraction: int
     secret: tuple[bool, bool]
-    within: float
-    patience: float
+    seeds: tuple[dict[int, bytes], dict[int, bytes]]
+    held: tuple[str, ...] = ()
 
 
 class Take(msgspec.Struct, frozen=True, tag=True):
@@ -55,16 +50,35 @@ class Take(msgspec.Struct, frozen=True, tag=True):
     words: bytes
 
 
-class Compute(msgspec.Struct, frozen=True, tag=True):
-    """Run the program on what was taken for this batch."""
+class Hold(msgspec.Struct, frozen=True, tag=True):
+    """Both our shares of one input of a batch, from an earlier session of the same three.
+
+    Attributes:
+        fraction: bits after the binary point, in those shares.
+    """
 
     batch: int
+    name: str
+    fraction: int
+    first: bytes
+    second: bytes
+
+
+class Compute(msgspec.Struct, frozen=True, tag=True):
+    """Run the program on what was taken for this batch.
+
+    Attributes:
+        keep: give both shares of the outputs, to be kept.
+    """
+
+    batch: int
+    keep: bool = False
 
 
 class Order(msgspec.Struct, frozen=True):
     """A question to the box."""
 
-    task: Open | Join | Take | Compute
+    task: Open | Join | Take | Hold | Compute
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -83,12 +97,14 @@ class Answer(msgspec.Struct, frozen=True):
     Attributes:
         words: the first share of every output, in one row.
         check: SHA-256 of the second.
+        second: the second share, where it is to be kept; else nothing.
         sent: bytes to the two others.
         rounds: exchanges with them that we waited for.
     """
 
     words: bytes
     check: bytes
+    second: bytes
     seconds: float
     sent: int
     rounds: int

@@ -1,158 +1,178 @@
-"""One of the three that compute: keys and doors with the two others, a box for the work, shares in and out."""
+"""One of the three that compute: it meets the two others, takes shares in, has its box work, and tells the receivers.
+
+What is told apart: the model comes from its lender, the inputs from the device that asks, and answers go to receivers
+alone, or stay here.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from mesh.errors import Misuse, PeerMisbehaved
-from mesh.ids import Rank
-from mesh.protocol import Boxes
+import msgspec
+
+from mesh.errors import BadInput, Misuse, PeerMisbehaved, SessionError, StoreError
+from mesh.protocol import Device
 from protocols.runtimes.box import Box
 from protocols.smpc.circle import Circle
-from protocols.smpc.dealing import MODEL, WORD, drawn_by, pieces, total
-from protocols.smpc.orders import Answer, Compute, Done, Join, Open, Opened, Order, Take
-from protocols.smpc.replicated.randomness import KEY_BYTES
+from protocols.smpc.dealing import MODEL, WORD, total
+from protocols.smpc.handing import taken_pieces, taken_seeds
+from protocols.smpc.keeping import KeptShares, Shares, held_port, name_of
+from protocols.smpc.meeting import Meeting, Trio
+from protocols.smpc.orders import Answer, Compute, Done, Hold, Join, Open, Opened, Order, Take
+from protocols.smpc.roles import ASKER, Roles
 from protocols.smpc.spec import PrivateSpec
-from protocols.smpc.words import Clear, Door, Finish, Key, Ready, Result, Seeds, Share, Taken
+from protocols.smpc.words import Finish, Ready, Result, Spent, Use
 
-__all__ = ["Member"]
+__all__ = ["Circles", "Member"]
 
-_OWNER = Rank(0)
-_NONCE = 16
+
+@dataclass(frozen=True, slots=True)
+class Circles:
+    """The session's group in its three scopes.
+
+    Attributes:
+        main: the asking device and the three, and the three among themselves.
+        lending: the model's owner and the three.
+        results: the three and the receivers.
+    """
+
+    main: Circle
+    lending: Circle
+    results: Circle
 
 
 class Member:
     """This rank's work as one of three.
 
     Args:
-        parties: the ranks of all three, by number; ours is one of them.
-        boxes: what this device lends to the one that is open.
+        box: open; it is not closed here.
+        shares: what is kept here for the device that asks; None keeps nothing.
     """
 
     def __init__(
-        self,
-        circle: Circle,
-        spec: PrivateSpec,
-        parties: Sequence[Rank],
-        *,
-        box: Box,
-        boxes: Boxes,
-        entropy: Callable[[int], bytes],
+        self, circles: Circles, spec: PrivateSpec, roles: Roles, *, box: Box, device: Device, shares: Shares | None
     ) -> None:
-        self._circle = circle
+        if device.boxes is None:
+            raise SessionError("This device lends no boxes.")
+        self._circles = circles
         self._spec = spec
-        self._parties = tuple(parties)
-        self._number = self._parties.index(circle.rank)
+        self._roles = roles
         self._box = box
-        self._boxes = boxes
-        self._entropy = entropy
-
-    @property
-    def _fellows(self) -> tuple[Rank, ...]:
-        return tuple(rank for rank in self._parties if rank != self._circle.rank)
+        self._shares = shares
+        self._boxes = device.boxes
+        self._meeting = Meeting(circles.main, roles.parties, device.boxes, device.entropy)
+        self._session = ""
 
     async def work(self) -> None:
-        """From the first key to the last answer. The box must be open; it is not closed here.
+        """From the first key to the last answer.
 
         Raises:
-            PeerLost: the owner or another party is gone, whatever we are doing meanwhile.
+            PeerLost: the asking device, the lender or another party is gone, whatever we are doing meanwhile.
             PeerMisbehaved: it sent what it should not.
             SessionError: the box died.
         """
+        circle, fellows = self._circles.main, self._meeting.fellows
         async with asyncio.TaskGroup() as tasks:
-            watch = [tasks.create_task(self._circle.receive(rank, Finish)) for rank in self._fellows]
+            watch = [tasks.create_task(circle.receive(rank, Finish)) for rank in fellows]
             main = tasks.create_task(self._compute_all())
-            await self._circle.receive(_OWNER, Finish)
+            await circle.receive(ASKER, Finish)
             for task in (main, *watch):
                 task.cancel()
-        await self._circle.part(self._fellows)
+        await circle.part(fellows)
 
     async def _compute_all(self) -> None:
         began = asyncio.get_running_loop().time()
-        await self._meet()
-        await self._take(MODEL)
-        await self._circle.send(_OWNER, Ready(seconds=asyncio.get_running_loop().time() - began))
+        trio = await self._joined()
+        self._session = trio.session
+        await self._take_model()
+        kept = {name: self._listing(name) for name in map(name_of, self._spec.held.values())}
+        seconds = asyncio.get_running_loop().time() - began
+        await self._circles.main.send(ASKER, Ready(seconds=seconds, session=trio.session, kept=kept))
         while True:
-            seq = await self._take(None)
-            answer = await self._box.ask(Order(Compute(seq)), Answer)
-            result = Result(
-                seq=seq,
-                seconds=answer.seconds,
-                sent=answer.sent,
-                rounds=answer.rounds,
-                words=memoryview(answer.words),
-                check=answer.check,
-            )
-            await self._circle.send(_OWNER, result)
+            seq = await self._take_request()
+            answer = await self._box.ask(Order(Compute(seq, self._spec.keeps)), Answer)
+            await self._tell(seq, answer)
 
-    async def _meet(self) -> None:
-        opened = await self._box.ask(Order(Open(str(self._boxes.identity), self._boxes.listen)), Opened)
-        keys = await self._keys()
-        nonce = self._entropy(_NONCE)
-        doors = {self._circle.rank: Door(port=opened.port, nonce=nonce)}
-        for rank in self._fellows:
-            await self._circle.send(rank, doors[self._circle.rank])
-        for rank in self._fellows:
-            doors[rank] = door = await self._circle.receive(rank, Door)
-            if not 0 < door.port < 2**16 or len(door.nonce) != _NONCE:
-                raise PeerMisbehaved(self._circle.peer(rank), "Its box listens where nothing can.")
-        seeds = await self._circle.receive(_OWNER, Seeds)
-        if seeds.seeds.keys() != drawn_by(self._number) or {len(seed) for seed in seeds.seeds.values()} != {KEY_BYTES}:
-            raise PeerMisbehaved(self._circle.peer(_OWNER), "It sent other seeds than this party draws from.")
-        await self._box.ask(Order(self._joining(keys, doors, seeds)), Done)
-
-    async def _keys(self) -> dict[int, bytes]:
-        """With each of the two others a key; the lower number makes it."""
-        keys = {}
-        for number, rank in enumerate(self._parties):
-            if number > self._number:
-                keys[number] = self._entropy(KEY_BYTES)
-                await self._circle.send(rank, Key(key=keys[number]))
-        for number, rank in enumerate(self._parties):
-            if number < self._number:
-                keys[number] = (await self._circle.receive(rank, Key)).key
-                if len(keys[number]) != KEY_BYTES:
-                    raise PeerMisbehaved(self._circle.peer(rank), f"It sent a key of {len(keys[number])} bytes.")
-        return keys
-
-    def _joining(self, keys: dict[int, bytes], doors: dict[Rank, Door], seeds: Seeds) -> Join:
-        spec = self._spec
-        ordered = [(self._circle.peer(rank), doors[rank]) for rank in self._parties]
-        # We dial those after us; where those before us live, their own dialling shows.
-        hosts = [
-            self._boxes.host(peer) if number > self._number else self._boxes.listen
-            for number, (peer, _) in enumerate(ordered)
-        ]
-        name = hashlib.sha256(b"".join(peer.encode() + door.nonce for peer, door in ordered)).hexdigest()[:32]
-        return Join(
-            party=self._number,
-            doors=tuple((str(peer), host, door.port) for host, (peer, door) in zip(hosts, ordered, strict=True)),
-            session=name,
-            keys=keys,
-            seeds=seeds.seeds,
-            program=spec.program,
-            fraction=spec.fraction,
-            secret=(spec.hides_input, spec.hides_model),
-            within=spec.setup,
-            patience=spec.patience / 2,  # so that a silent party is named before all of us are given up
+    async def _joined(self) -> Trio:
+        spec, number = self._spec, self._meeting.number
+        door = Open(str(self._boxes.identity), self._boxes.listen, self._boxes.ports)
+        opened = await self._box.ask(Order(door), Opened)
+        # Half the patience, so that a silent party is named before all of us are given up.
+        trio = await self._meeting.meet(opened.port, within=spec.setup, patience=spec.patience / 2)
+        seeds = (
+            await taken_seeds(self._circles.main, ASKER, number),
+            await taken_seeds(self._circles.lending, self._roles.lender, number),
         )
+        secret = (spec.hides_input, spec.hides_model)
+        join = Join(trio, spec.program, spec.fraction, secret, seeds, tuple(sorted(spec.held)))
+        await self._box.ask(Order(join), Done)
+        return trio
 
-    async def _take(self, batch: int | None) -> int:
-        """Hand one batch from the owner to the box: the next one, or this very one. Which it was."""
-        model = batch == MODEL
-        ports = self._spec.program.weights if model else self._spec.program.inputs
-        kind: type[Share | Clear] = Share if self._spec.hides(model=model) else Clear
-        for place in pieces(total(ports)):
-            piece = await self._circle.receive(_OWNER, kind)
-            batch = piece.batch if batch is None else batch
-            if piece.batch != batch or batch < MODEL or piece.words.nbytes % WORD:
-                raise PeerMisbehaved(self._circle.peer(_OWNER), "It sent a piece of something else than was due.")
-            take = Take(batch, place.stop - place.start, bytes(piece.words))
-            await self._box.ask(Order(take), Done)
-            if model:
-                await self._circle.send(_OWNER, Taken())
-        if batch is None:
+    async def _take_model(self) -> None:
+        count, secret = total(self._spec.program.weights), self._spec.hides_model
+        source = taken_pieces(self._circles.lending, self._roles.lender, MODEL, count, secret=secret, acknowledged=True)
+        async for piece, numbers in source:
+            await self._box.ask(Order(Take(MODEL, numbers, bytes(piece.words))), Done)
+
+    async def _take_request(self) -> int:
+        """Hand the next request to the box. Its number."""
+        spec, circle, seq = self._spec, self._circles.main, None
+        if spec.held:
+            use = await circle.receive(ASKER, Use)
+            seq = use.batch
+            if use.numbers.keys() != spec.held.keys():
+                raise PeerMisbehaved(circle.peer(ASKER), "It goes on with other answers than the plan says.")
+            for port, number in sorted(use.numbers.items()):
+                await self._hold(seq, port, number)
+        async for piece, numbers in taken_pieces(circle, ASKER, seq, total(spec.dealt), secret=spec.hides_input):
+            seq = piece.batch
+            if seq < 0:
+                raise PeerMisbehaved(circle.peer(ASKER), f"It sent request {seq}, which is none.")
+            await self._box.ask(Order(Take(seq, numbers, bytes(piece.words))), Done)
+        if seq is None:
             raise Misuse("a program without inputs waits for none")
-        return batch
+        return seq
+
+    async def _hold(self, seq: int, port: str, number: int) -> None:
+        word = self._spec.held[port]
+        kept = await asyncio.to_thread(self._kept, word, number)
+        await self._box.ask(Order(Hold(seq, port, kept.fraction, kept.first, kept.second)), Done)
+
+    def _kept(self, word: str, number: int) -> KeptShares:
+        """The shares of one output of a kept answer."""
+        if self._shares is None:
+            raise SessionError("This device keeps nothing.")
+        kept = self._shares.read(name_of(word), number)
+        if kept.party != self._meeting.number:
+            raise SessionError(f"What is kept here as {name_of(word)!r} is the part of another of the three.")
+        try:
+            port, start = held_port(word, kept.outputs), 0
+        except BadInput as error:
+            raise SessionError(str(error)) from error
+        for other in kept.outputs:
+            if other.name == port.name:
+                break
+            start += other.tensor.size * WORD
+        place = slice(start, start + port.tensor.size * WORD)
+        return msgspec.structs.replace(kept, outputs=(port,), first=kept.first[place], second=kept.second[place])
+
+    async def _tell(self, seq: int, answer: Answer) -> None:
+        if self._spec.keeps:
+            await asyncio.to_thread(self._keep, seq, answer)
+        result = Result(seq=seq, words=memoryview(answer.words), check=answer.check)
+        for rank in self._roles.receivers:
+            await self._circles.results.send(rank, result)
+        spent = Spent(seq=seq, seconds=answer.seconds, sent=answer.sent, rounds=answer.rounds)
+        await self._circles.main.send(ASKER, spent)
+
+    def _keep(self, seq: int, answer: Answer) -> None:
+        spec = self._spec
+        if self._shares is None:
+            raise StoreError("This device keeps nothing.")
+        outputs = spec.program.outputs
+        kept = KeptShares(self._meeting.number, spec.fraction, outputs, answer.words, answer.second)
+        self._shares.keep(spec.name, seq, self._session, kept, spec.keep)
+
+    def _listing(self, name: str) -> dict[int, str]:
+        return self._shares.listing(name) if self._shares is not None else {}

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from mesh.messages import Message, message
 
-__all__ = ["VOCABULARY", "Clear", "Door", "Finish", "Key", "Ready", "Result", "Seeds", "Share", "Taken"]
+__all__ = [
+    "VOCABULARY", "Clear", "Door", "Finish", "Handing", "Key", "Ready", "Received", "Result", "Seeds", "Share",
+    "Spent", "Taken", "Use",
+]  # fmt: skip
 
 
 @message("private.key", reveals="a key for masks, to one of the two other parties; the third never has it")
@@ -50,23 +55,52 @@ class Taken(Message, frozen=True):
     """Send me the next piece."""
 
 
-@message("private.ready", reveals="how long this party took to meet the others and to take in the model")
+@message("private.ready", reveals="how long getting ready took, and which answers this party keeps for who asks")
 class Ready(Message, frozen=True):
-    """I can compute; getting there took so many seconds."""
+    """I can compute; getting there took so many seconds. And what I keep of what this job goes on with.
+
+    Attributes:
+        session: what the three of us call our session.
+        kept: by name, the session of each answer, by its number.
+    """
 
     seconds: float
+    session: str
+    kept: dict[str, dict[int, str]]
 
 
-@message("private.result", reveals="the answer to one request, once all three parties have sent theirs to who asked")
+@message("private.use", reveals="which of its own kept answers the asking device goes on with")
+class Use(Message, frozen=True):
+    """For this batch, take answer so-and-so of those that you keep for me, by the input that it is to be."""
+
+    batch: int
+    numbers: dict[str, int]
+
+
+@message("private.result", reveals="the answer to one request, to a named receiver, once all three parties sent theirs")
 class Result(Message, frozen=True):
-    """My first share of every output of request `seq`, and the SHA-256 of my second; and what computing took."""
+    """My first share of every output of request `seq`, and the SHA-256 of my second."""
+
+    seq: int
+    words: memoryview
+    check: bytes
+
+
+@message("private.spent", reveals="to who asked: that a request is computed, and how long and how much it took")
+class Spent(Message, frozen=True):
+    """Request `seq` is computed, and its shares are sent or kept: seconds, bytes to the two others, and rounds."""
 
     seq: int
     seconds: float
     sent: int
     rounds: int
-    words: memoryview
-    check: bytes
+
+
+@message("private.received", reveals="to who asked: that a receiver has an answer, and not what it says")
+class Received(Message, frozen=True):
+    """I have the answer to request `seq`, and all three parties agreed on it."""
+
+    seq: int
 
 
 @message("private.finish", reveals="nothing")
@@ -74,4 +108,22 @@ class Finish(Message, frozen=True):
     """I need you no more."""
 
 
-VOCABULARY: tuple[type[Message], ...] = (Key, Door, Seeds, Share, Clear, Taken, Ready, Result, Finish)
+@dataclass(frozen=True, slots=True)
+class Handing:
+    """The words with which owners hand in shares and parties meet.
+
+    A protocol of another name has words of its own: it derives a class from each of these, declares it under that name,
+    and gives the derived ones here.
+    """
+
+    key: type[Key] = Key
+    door: type[Door] = Door
+    seeds: type[Seeds] = Seeds
+    share: type[Share] = Share
+    clear: type[Clear] = Clear
+    taken: type[Taken] = Taken
+
+
+VOCABULARY: tuple[type[Message], ...] = (
+    Key, Door, Seeds, Share, Clear, Taken, Ready, Use, Result, Spent, Received, Finish,
+)  # fmt: skip

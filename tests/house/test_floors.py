@@ -14,7 +14,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("mesh.group", "mesh.workshop"),
     ("mesh.protocol",),
     ("mesh.control", "mesh.ledger", "mesh.blame", "mesh.plugins"),
-    ("mesh.recruit", "mesh.seat", "mesh.questions", "mesh.store.fetch"),
+    ("mesh.recruit", "mesh.seat", "mesh.questions", "mesh.store.fetch", "mesh.store.vault"),
     ("mesh.service",),
     ("mesh.table",),
     ("mesh.desk",),
@@ -46,7 +46,12 @@ WORKBENCH = {"mesh.blobs", "mesh.errors", "mesh.store.catalogue", "mesh.tensors"
 BOXES = {"mesh.transport.blocking", "mesh.transport.blocking_url"}
 """What code that blocks may take besides, in a child process of its own: the same channels without a loop."""
 
-IN_A_BOX = ("protocols.runtimes.box", "protocols.runtimes.collectives", "protocols.smpc.inside")
+IN_A_BOX = (
+    "protocols.runtimes.box",
+    "protocols.runtimes.collectives",
+    "protocols.smpc.crypten_bridge",
+    "protocols.smpc.inside",
+)
 
 AT_THE_WORKBENCH = {"protocols.workshop", "protocols.pictures", "protocols.clips", "protocols.answers"}
 

@@ -17,7 +17,7 @@ from mesh.messages import pack
 from mesh.protocol import Device, Means, Plan
 from mesh.service import Up
 from protocols.arrays import arrays_of, tensors_of
-from protocols.smpc.owner import Computed
+from protocols.smpc.asking import Computed
 from protocols.smpc.protocol import Part, Private
 from protocols.smpc.replicated.sharing import FixedPoint
 from protocols.smpc.spec import PrivateSpec
@@ -214,8 +214,11 @@ class Overheard(Private):
 
 class _Ear(Group):
     def __init__(self, group: Group, heard: list[bytes]) -> None:
-        super().__init__(group.roster, group.rank, inbox=group._inbox, channels=group._channels)
+        super().__init__(group.roster, group.rank, inbox=group._inbox, channels=group._channels, scope=group.scope)
         self._heard = heard
+
+    def within(self, *scope: str | int) -> Group:
+        return _Ear(super().within(*scope), self._heard)
 
     async def receive(self, sender: Rank, kind: type[Any]) -> Any:
         message = await super().receive(sender, kind)
