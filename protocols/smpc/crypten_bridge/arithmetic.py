@@ -11,7 +11,7 @@ import numpy as np
 from mesh.errors import BadInput
 from protocols.smpc.crypten_bridge.layout import as_pair, geometry_of
 from protocols.smpc.crypten_bridge.public import addend, factor, is_public, numbers_of
-from protocols.smpc.crypten_bridge.session import current
+from protocols.smpc.crypten_bridge.session import myself
 from protocols.smpc.crypten_bridge.shared import Shared
 from protocols.smpc.replicated import arithmetic, scaling
 from protocols.smpc.replicated.kernels import Geometry, convolve, matmul
@@ -27,7 +27,7 @@ class Arithmetic(Shared):
     """A factor that everybody knows costs no message, but for truncation; integers and bits not even that."""
 
     def add(self, other: Any) -> Self:
-        party, mine = current().party, self._tensor
+        party, mine = myself(), self._tensor
         if not is_public(other):
             theirs = self._pair(other)
             fraction = max(mine.fraction, theirs.fraction)
@@ -56,7 +56,7 @@ class Arithmetic(Shared):
                 return self.mul(1 / numbers_of(other))
         left, right = self._fine(), other._fine()
         shape = np.broadcast_shapes(left.shape, right.shape)
-        party = current().party
+        party = myself()
         return self._made(scaling.divide(party, left.broadcast_to(shape), right.broadcast_to(shape)))
 
     def matmul(self, other: Any) -> Self:
@@ -79,9 +79,9 @@ class Arithmetic(Shared):
         """`layout`: stride, padding, output_padding, groups and dilation, as torch has them."""
         surplus = as_pair(layout.pop("output_padding", 0))
         geometry = geometry_of(**layout)
-        fraction = current().party.fixed.fraction
+        fraction = myself().fixed.fraction
         weights = self._pair(kernel).at(fraction).secret()
-        party = current().party
+        party = myself()
         return self._made(arithmetic.conv_transposed(party, self._fine(), weights, geometry, surplus=surplus))
 
     def conv_transpose1d(self, kernel: Any, bias: None = None, **layout: Any) -> Any:
@@ -103,7 +103,7 @@ class Arithmetic(Shared):
 
     def _times(self, operation: Operation, other: Any) -> Self:
         """A bilinear operation with a secret or a known operand, back to the number format's fractional bits."""
-        party, mine = current().party, self._tensor
+        party, mine = myself(), self._tensor
         if is_public(other):
             words, more = factor(other, party.fixed)
             beyond = max(0, mine.fraction + more - party.fixed.fraction)
@@ -119,7 +119,7 @@ _ONES = ("stride", "dilation")
 
 
 def _averaged(planes: Any, kernel: tuple[int, int], geometry: Geometry) -> Any:
-    return arithmetic.average_pool(current().party, planes, kernel, geometry)
+    return arithmetic.average_pool(myself(), planes, kernel, geometry)
 
 
 def _over_planes(secret: Any, operation: Callable[[Any], Any]) -> Any:

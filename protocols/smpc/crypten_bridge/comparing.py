@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from protocols.smpc.crypten_bridge.session import current
+from protocols.smpc.crypten_bridge.session import myself
 from protocols.smpc.crypten_bridge.shared import Shared
 from protocols.smpc.crypten_bridge.tournament import winners
 from protocols.smpc.replicated import comparison
@@ -25,11 +25,11 @@ class Comparing(Shared):
 
     def _ltz(self) -> Self:
         """1 where a value is negative, 0 elsewhere."""
-        party = current().party
+        party = myself()
         return self._made(to_ring(party, comparison.is_negative(party, self._tensor.secret())), 0)
 
     def eq(self, other: Any) -> Self:
-        party = current().party
+        party = myself()
         same = comparison.is_zero(party, (self - other)._tensor.secret())
         return self._made(to_ring(party, same), 0)
 
@@ -37,15 +37,15 @@ class Comparing(Shared):
         return 1 - self.eq(other)
 
     def relu(self) -> Self:
-        return self._made(comparison.relu(current().party, self._tensor.secret()), self._tensor.fraction)
+        return self._made(comparison.relu(myself(), self._tensor.secret()), self._tensor.fraction)
 
     def abs(self) -> Self:
-        return self._made(comparison.absolute(current().party, self._tensor.secret()), self._tensor.fraction)
+        return self._made(comparison.absolute(myself(), self._tensor.secret()), self._tensor.fraction)
 
     def hardtanh(self, min_value: float = -1.0, max_value: float = 1.0, **bounds: float) -> Self:
         """Values brought between two known ones."""
         low, high = bounds.get("min_val", min_value), bounds.get("max_val", max_value)
-        return self._made(comparison.clamp(current().party, self._fine(), low, high))
+        return self._made(comparison.clamp(myself(), self._fine(), low, high))
 
     def where(self, condition: Any, other: Any) -> Any:
         """Ourselves where a known or secret condition is 1, `other` where it is 0."""
@@ -53,7 +53,7 @@ class Comparing(Shared):
 
     def max(self, dim: int | None = None, keepdim: bool = False, one_hot: bool = True) -> Any:
         """The largest of all; or along an axis, and where it stands: as ones and zeros, or as a number."""
-        party, fraction = current().party, self._tensor.fraction
+        party, fraction = myself(), self._tensor.fraction
         if dim is None:
             flat = self._tensor.secret().reshape(-1)
             return self._made(comparison.largest(party, flat, 0), fraction)
@@ -67,7 +67,7 @@ class Comparing(Shared):
         if dim is None:
             marks = self.flatten().argmax(0, one_hot=one_hot)
             return marks.view(self.size()) if one_hot else marks
-        return self._placed(winners(current().party, self._first(dim))[1], dim, keepdim, one_hot)
+        return self._placed(winners(myself(), self._first(dim))[1], dim, keepdim, one_hot)
 
     def _first(self, dim: int) -> Secret:
         return self._tensor.secret().map(lambda share: np.ascontiguousarray(np.moveaxis(share, dim, 0)))

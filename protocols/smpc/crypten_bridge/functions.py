@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mesh.errors import BadInput
 from protocols.smpc.crypten_bridge.pair import Pair
 from protocols.smpc.crypten_bridge.randomness import uniform
-from protocols.smpc.crypten_bridge.session import current
+from protocols.smpc.crypten_bridge.session import myself
 from protocols.smpc.crypten_bridge.shared import KIND, CrypTensor, Shared
 from protocols.smpc.replicated import functions, scaling
 from protocols.smpc.replicated.bits import select
@@ -33,16 +33,16 @@ class Functions(Shared):
 
     def exp(self) -> Self:
         """e**x for x up to 14; what is larger counts as 14."""
-        return self._made(functions.exponential(current().party, self._fine()))
+        return self._made(functions.exponential(myself(), self._fine()))
 
     def log(self, input_in_01: bool = False) -> Self:
         """Of numbers from 2**-16 to 2**18, or from 2**-18 to 1 if so promised; others count as the nearer end."""
         low, high = (-18, 2) if input_in_01 else (-16, 18)
-        return self._made(scaling.logarithm(current().party, self._fine(), low=low, high=high))
+        return self._made(scaling.logarithm(myself(), self._fine(), low=low, high=high))
 
     def reciprocal(self, input_in_01: bool = False) -> Self:
         """Of numbers of either sign and absolute value 2**-10 to 2**24, or from 2**-16 to 1 if so promised."""
-        party, x = current().party, self._fine()
+        party, x = myself(), self._fine()
         if input_in_01:
             return self._made(scaling.reciprocal(party, x, low=-16, high=2))
         negative = is_negative(party, x)
@@ -53,15 +53,15 @@ class Functions(Shared):
         """Of numbers from 2**-16 to 2**18."""
         if CrypTensor.AUTOGRAD_ENABLED and self.requires_grad:
             raise BadInput("inv_sqrt has no gradient of its own: use sqrt() and reciprocal(), or detach().")
-        return self._made(scaling.inverse_root(current().party, self._fine(), low=-16, high=18))
+        return self._made(scaling.inverse_root(myself(), self._fine(), low=-16, high=18))
 
     def sqrt(self) -> Self:
         """Of numbers up to 2**22; of those under 2**-18, 0."""
-        return self._made(scaling.square_root(current().party, self._fine()))
+        return self._made(scaling.square_root(myself(), self._fine()))
 
     def cossin(self) -> tuple[Self, Self]:
         """Cosine and sine of any number of radians. Off by at most 2 units and 1e-12 of the angle."""
-        party = current().party
+        party = myself()
         # A turn is 2**64: the ring itself takes whole turns off, and what is left is the angle, from -pi to pi.
         angle = self._fine().times(round(2.0 ** (64 - party.fixed.fraction) / (2 * math.pi)))
         negative = is_negative(party, angle)
@@ -81,26 +81,26 @@ class Functions(Shared):
         return self.cossin()[1]
 
     def sigmoid(self) -> Self:
-        return self._made(functions.sigmoid(current().party, self._fine()))
+        return self._made(functions.sigmoid(myself(), self._fine()))
 
     def tanh(self) -> Self:
-        return self._made(functions.hyperbolic_tangent(current().party, self._fine()))
+        return self._made(functions.hyperbolic_tangent(myself(), self._fine()))
 
     def erf(self) -> Self:
-        return self._made(functions.erf(current().party, self._fine()))
+        return self._made(functions.erf(myself(), self._fine()))
 
     def softmax(self, dim: int, **_: Any) -> Any:
-        return self._made(functions.softmax(current().party, self._rows(dim), dim)).view(self.size())
+        return self._made(functions.softmax(myself(), self._rows(dim), dim)).view(self.size())
 
     def log_softmax(self, dim: int, **_: Any) -> Any:
-        return self._made(functions.log_softmax(current().party, self._rows(dim), dim)).view(self.size())
+        return self._made(functions.log_softmax(myself(), self._rows(dim), dim)).view(self.size())
 
     @staticmethod
     def rand(*sizes: Any, device: Any = None) -> Any:
         """Numbers from 0 to 1, the same chance for each, that no party knows."""
         shape = tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int) else tuple(sizes)
         made = CrypTensor.__CRYPTENSOR_TYPES__[KIND].around
-        return made(Pair.of(uniform(current().party, shape), current().party.fixed.fraction))
+        return made(Pair.of(uniform(myself(), shape), myself().fixed.fraction))
 
     def _rows(self, dim: int) -> Secret:
         x = self._fine()

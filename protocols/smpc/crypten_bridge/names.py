@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from types import ModuleType
 from typing import Any
 
 from mesh.errors import ConfigError
@@ -26,5 +25,5 @@ def _imported() -> Any:
     return found
 
 
-crypten: Any | ModuleType = _imported()
+crypten: Any = _imported()
 """The package. Whoever takes it from here need not know that its import is special."""

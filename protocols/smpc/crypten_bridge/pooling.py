@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from protocols.smpc.crypten_bridge.layout import as_pair, window_count
-from protocols.smpc.crypten_bridge.session import current
+from protocols.smpc.crypten_bridge.session import myself
 from protocols.smpc.crypten_bridge.shared import Shared
 from protocols.smpc.crypten_bridge.tournament import winners
 from protocols.smpc.replicated import comparison
@@ -33,7 +33,7 @@ class Pooling(Shared):
         return_indices: bool = False,
     ) -> Any:
         """The largest in each window; with `return_indices`, also where it stands in the window, as ones and zeros."""
-        party, fraction, kernel = current().party, self._tensor.fraction, as_pair(kernel_size)
+        party, fraction, kernel = myself(), self._tensor.fraction, as_pair(kernel_size)
         planes = self._tensor.secret()
         geometry = _windows(planes.shape, kernel, as_pair(kernel if stride is None else stride), as_pair(padding),
                             as_pair(dilation), ceil=ceil_mode)  # fmt: skip

@@ -1,41 +1,26 @@
-"""Who computes here and now: a tensor of CrypTen's does not say which party it belongs to."""
+"""Which party computes here and now: a tensor of CrypTen's does not say whose it is."""
 
 from __future__ import annotations
 
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from mesh.errors import Misuse
 from protocols.smpc.replicated.party import Party
 
-__all__ = ["Session", "current", "take_place"]
+__all__ = ["become", "myself"]
+
+_MYSELF: Final[ContextVar[Party]] = ContextVar("party")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Session:
-    """One party's place.
-
-    Attributes:
-        party: its link, its keys and its number format.
-        public: a `torch.Generator` in the same state at all three, for what all may know: which neurons drop out.
-    """
-
-    party: Party
-    public: Any
-
-
-_CURRENT: Final[ContextVar[Session]] = ContextVar("session")
-
-
-def current() -> Session:
-    """The session of this thread. Raises Misuse: none was begun."""
+def myself() -> Party:
+    """The party that this thread is. Raises Misuse: none yet."""
     try:
-        return _CURRENT.get()
+        return _MYSELF.get()
     except LookupError:
         raise Misuse("No session was begun: call crypten_bridge.init() first, in the thread that computes.") from None
 
 
-def take_place(session: Session) -> None:
-    """From now on this thread computes in that session."""
-    _CURRENT.set(session)
+def become(party: Party) -> None:
+    """From now on this thread computes for that party."""
+    _MYSELF.set(party)

@@ -11,7 +11,7 @@ from mesh.errors import BadInput, Misuse
 from protocols.smpc.crypten_bridge.names import crypten
 from protocols.smpc.crypten_bridge.pair import Pair
 from protocols.smpc.crypten_bridge.public import addend, is_public, numbers_of
-from protocols.smpc.crypten_bridge.session import current
+from protocols.smpc.crypten_bridge.session import myself
 from protocols.smpc.replicated.link import PARTIES, Words
 from protocols.smpc.replicated.opening import reveal, share
 from protocols.smpc.replicated.party import Party
@@ -56,7 +56,7 @@ class Shared(CrypTensor):  # type: ignore[misc]  # CrypTen is not annotated
         if isinstance(tensor, list) and not tensor:  # CrypTen makes such to call what belongs to no tensor
             self._tensor = Pair(torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int64), 0)
             return
-        party = current().party
+        party = myself()
         if src not in range(PARTIES):
             raise Misuse(f"There is no party {src}: src= is 0 to {PARTIES - 1}.")
         numbers = None if tensor is None else numbers_of(tensor)
@@ -74,7 +74,7 @@ class Shared(CrypTensor):  # type: ignore[misc]  # CrypTen is not annotated
         if "src" in settings or settings.get("broadcast_size") or (isinstance(tensor, list) and not tensor):
             return cls(tensor, **settings)
         integers = _checked(settings)
-        party = current().party
+        party = myself()
         words, fraction = addend(tensor, party.fixed, 0 if integers else party.fixed.fraction)
         made = cls.around(Pair.of(party.public(words), fraction))
         made.requires_grad = settings.get("requires_grad", False)
@@ -114,7 +114,7 @@ class Shared(CrypTensor):  # type: ignore[misc]  # CrypTen is not annotated
         words = self._opened(dst)
         if words is None:
             return None
-        numbers = np.asarray(current().party.fixed.decode(words, fraction=self._tensor.fraction))
+        numbers = np.asarray(myself().fixed.decode(words, fraction=self._tensor.fraction))
         return torch.from_numpy(numbers).float()
 
     def reveal(self, dst: int | None = None) -> Any:
@@ -151,7 +151,7 @@ class Shared(CrypTensor):  # type: ignore[misc]  # CrypTen is not annotated
         return f"{type(self).__name__}(shape={tuple(self._tensor.shape)}, HIDDEN)"
 
     def _opened(self, dst: int | None) -> Words | None:
-        party = current().party
+        party = myself()
         if self._tensor.first.numel() == 0:
             return np.zeros(tuple(self._tensor.shape), np.uint64)
         return reveal(party, self._tensor.secret(), range(PARTIES) if dst is None else (dst,))
@@ -170,13 +170,13 @@ class Shared(CrypTensor):  # type: ignore[misc]  # CrypTen is not annotated
             return value._tensor
         if not is_public(value):
             raise Misuse(f"A secret tensor cannot be combined with {type(value).__name__}.")
-        party = current().party
+        party = myself()
         words, fraction = addend(value, party.fixed, party.fixed.fraction)
         return Pair.of(party.public(words), fraction)
 
 
 def _fraction() -> int:
-    return current().party.fixed.fraction
+    return myself().fixed.fraction
 
 
 def _checked(settings: dict[str, Any]) -> bool:

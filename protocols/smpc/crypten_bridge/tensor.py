@@ -11,7 +11,7 @@ from protocols.smpc.crypten_bridge.pooling import Pooling
 from protocols.smpc.crypten_bridge.shared import KIND, CrypTensor
 from protocols.smpc.crypten_bridge.structure import Structure
 
-__all__ = ["ReplicatedTensor"]
+__all__ = ["KIND", "ReplicatedTensor"]
 
 
 @CrypTensor.register_cryptensor(KIND)
