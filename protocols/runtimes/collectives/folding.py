@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 from torch.distributed import ReduceOp
@@ -33,9 +34,9 @@ class Fold:
         self._step = step
         self._average = average
 
-    def take(self, so_far: torch.Tensor, next_: torch.Tensor) -> None:
-        """Fold `next_` into `so_far`, in place. Both have one shape and dtype."""
-        self._step(so_far, next_, out=so_far)
+    def take(self, so_far: torch.Tensor, next_: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        """`so_far` and `next_` folded into `out`, which may be one of the two. All have one shape and dtype."""
+        return self._step(so_far, next_, out=out)
 
     def finish(self, folded: torch.Tensor, size: int) -> None:
         """When `size` ranks are folded: what an average still lacks, in place."""
@@ -47,14 +48,24 @@ def fold_of(operation: ReduceOp, dtype: torch.dtype) -> Fold:
     """The reduction that `operation` names.
 
     Raises:
-        Misuse: there is none, or none on numbers of this kind.
+        Misuse: there is none, or none on numbers of this kind. Nothing has been sent yet, and all ranks raise alike.
     """
-    step = _STEPS.get(operation.op)
+    return _fold(operation.op, dtype)
+
+
+@lru_cache(maxsize=256)
+def _fold(kind: object, dtype: torch.dtype) -> Fold:
+    step = _STEPS.get(kind)
     exact = not (dtype.is_floating_point or dtype.is_complex)
     if step is None:
-        raise Misuse(f"the reduction {operation.op} is not known to the mesh backend")
-    if operation.op in (_KINDS.BAND, _KINDS.BOR, _KINDS.BXOR) and not exact:
-        raise Misuse(f"{operation.op} is for whole numbers and truth values, not for {dtype}")
-    if operation.op == _KINDS.AVG and exact:
-        raise Misuse(f"{operation.op} of {dtype} would have to be rounded: take the sum, or convert first")
-    return Fold(step, operation.op == _KINDS.AVG)
+        raise Misuse(f"the reduction {kind} is not known to the mesh backend")
+    if kind in (_KINDS.BAND, _KINDS.BOR, _KINDS.BXOR) and not exact:
+        raise Misuse(f"{kind} is for whole numbers and truth values, not for {dtype}")
+    if kind == _KINDS.AVG and exact:
+        raise Misuse(f"{kind} of {dtype} would have to be rounded: take the sum, or convert first")
+    one = torch.ones(1, dtype=dtype)
+    try:
+        step(one, one, out=torch.empty_like(one))
+    except RuntimeError as error:
+        raise Misuse(f"torch does not compute {kind} of {dtype} on a processor: {error}") from error
+    return Fold(step, kind == _KINDS.AVG)

@@ -1,8 +1,6 @@
 """The collectives themselves. All parties are linked with all, so each takes one round of messages, or two if large.
 
-Small tensors go whole from everyone to everyone. Large ones are cut: everyone reduces a part and hands it to the
-others, which sends 2 (n - 1) / n times the tensor instead of n - 1 times (Rabenseifner 2004; for broadcasts van de
-Geijn 1994). A ring would send no less, in more rounds.
+Small tensors go whole from everyone to everyone. Large ones are cut in parts, see `parts.py`.
 
 Every rank folds in rank order, or takes over what one rank has folded: all results are the same to the last bit.
 Tensors are contiguous here; see `group.py` for those that are not.
@@ -14,6 +12,7 @@ from collections.abc import Sequence
 
 import torch
 
+from protocols.runtimes.collectives import parts as in_parts
 from protocols.runtimes.collectives.folding import Fold
 from protocols.runtimes.collectives.talk import Talk
 
@@ -35,61 +34,44 @@ _LARGE = 128 * 2**10
 
 def all_reduce(talk: Talk, tensor: torch.Tensor, fold: Fold) -> None:
     """Replace `tensor` by the fold of everyone's."""
-    if _in_parts(talk, tensor):
-        parts = _parts(talk, tensor)
-        ours = torch.empty_like(parts[talk.circle.rank])
-        reduce_scatter(talk, ours, parts, fold)
-        talk.flush()
-        all_gather(talk, parts, ours)
+    if talk.circle.size > 1 and tensor.nbytes > _LARGE:
+        in_parts.all_reduce(talk, tensor.view(-1), fold)
         return
-    folded = torch.empty_like(tensor)
     for other in talk.circle.others:
         talk.send(other, tensor)
-    _receive_folded(talk, folded, tensor, fold)
+    folded = torch.empty_like(tensor)
+    in_parts.fold_piece(talk, tensor, folded, fold)
     talk.flush()
     tensor.copy_(folded)
 
 
 def reduce(talk: Talk, tensor: torch.Tensor, root: int, fold: Fold) -> None:
     """Replace `tensor` at `root` by the fold of everyone's; elsewhere it stays as it is."""
-    at_root = talk.circle.rank == root
-    if _in_parts(talk, tensor):
-        parts = _parts(talk, tensor)
-        ours = torch.empty_like(parts[talk.circle.rank])
-        reduce_scatter(talk, ours, parts, fold)
-        talk.flush()
-        gather(talk, parts if at_root else [], ours, root)
-    elif at_root:
-        folded = torch.empty_like(tensor)
-        _receive_folded(talk, folded, tensor, fold)
-        tensor.copy_(folded)
-    else:
-        talk.send(root, tensor)
+    if talk.circle.size > 2 and tensor.nbytes > _LARGE:
+        in_parts.reduce(talk, tensor.view(-1), root, fold)
+        return
+    for piece in in_parts.pieces(tensor.view(-1)):
+        if talk.circle.rank == root:
+            in_parts.fold_piece(talk, piece, piece, fold)
+        else:
+            talk.send(root, piece)
 
 
 def reduce_scatter(talk: Talk, out: torch.Tensor, parts: Sequence[torch.Tensor], fold: Fold) -> None:
-    """`out` becomes the fold of what everyone holds at our place of `parts`, one part for each rank."""
-    for other in talk.circle.others:
-        talk.send(other, parts[other])
-    _receive_folded(talk, out, parts[talk.circle.rank], fold)
+    """`out` becomes the fold of what everyone holds at our place of `parts`, one part for each rank.
+
+    `out` may be our own part itself, but shares no memory with those of the others.
+    """
+    in_parts.send_pieces(talk, parts)
+    mine, into = in_parts.pieces(parts[talk.circle.rank].view(-1)), in_parts.pieces(out.view(-1))
+    for piece, folded in zip(mine, into, strict=True):
+        in_parts.fold_piece(talk, piece, folded, fold)
 
 
 def broadcast(talk: Talk, tensor: torch.Tensor, root: int) -> None:
     """Replace everyone's `tensor` by that of `root`."""
-    if _in_parts(talk, tensor):
-        parts = _parts(talk, tensor)
-        if talk.circle.rank == root:
-            for other in talk.circle.others:
-                talk.send(other, parts[other])
-                talk.send(other, parts[root])
-            return
-        ours = parts[talk.circle.rank]
-        talk.receive(root, ours)
-        for other in talk.circle.others:
-            if other != root:
-                talk.send(other, ours)
-        for other in talk.circle.others:
-            talk.receive(other, parts[other])
+    if talk.circle.size > 2 and tensor.nbytes > _LARGE:
+        in_parts.broadcast(talk, tensor.view(-1), root)
     elif talk.circle.rank == root:
         for other in talk.circle.others:
             talk.send(other, tensor)
@@ -101,9 +83,9 @@ def all_gather(talk: Talk, outs: Sequence[torch.Tensor], tensor: torch.Tensor) -
     """Everyone's `tensor`, in rank order."""
     for other in talk.circle.others:
         talk.send(other, tensor)
-    for other in talk.circle.others:
-        talk.receive(other, outs[other])
     outs[talk.circle.rank].copy_(tensor)
+    for other in reversed(talk.circle.others):
+        talk.receive(other, outs[other])
 
 
 def gather(talk: Talk, outs: Sequence[torch.Tensor], tensor: torch.Tensor, root: int) -> None:
@@ -130,9 +112,9 @@ def all_to_all(talk: Talk, outs: Sequence[torch.Tensor], parts: Sequence[torch.T
     """`outs[r]` becomes what rank r has for us; `parts[r]` is what we have for it. Sizes may differ."""
     for other in talk.circle.others:
         talk.send(other, parts[other])
+    outs[talk.circle.rank].copy_(parts[talk.circle.rank])
     for other in reversed(talk.circle.others):
         talk.receive(other, outs[other])
-    outs[talk.circle.rank].copy_(parts[talk.circle.rank])
 
 
 def barrier(talk: Talk) -> None:
@@ -142,26 +124,3 @@ def barrier(talk: Talk) -> None:
         talk.send(other, nothing)
     for other in talk.circle.others:
         talk.receive(other, nothing)
-
-
-def _in_parts(talk: Talk, tensor: torch.Tensor) -> bool:
-    """Among two, one round sends no more than two rounds do."""
-    return talk.circle.size > 2 and tensor.nbytes > _LARGE
-
-
-def _parts(talk: Talk, tensor: torch.Tensor) -> list[torch.Tensor]:
-    return list(tensor.view(-1).tensor_split(talk.circle.size))
-
-
-def _receive_folded(talk: Talk, out: torch.Tensor, ours: torch.Tensor, fold: Fold) -> None:
-    """Fold ours and what every other rank sends, in rank order, into `out`, which is not `ours`."""
-    room = torch.empty_like(out)
-    for rank in range(talk.circle.size):
-        part = ours if rank == talk.circle.rank else out if rank == 0 else room
-        if rank != talk.circle.rank:
-            talk.receive(rank, part)
-        if rank:
-            fold.take(out, part)
-        elif part is ours:
-            out.copy_(ours)
-    fold.finish(out, talk.circle.size)

@@ -6,14 +6,17 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 import torch
 
 from mesh.errors import Misuse
 from mesh.transport.blocking import Links, PeerId, Receipt, Ticket
 
-__all__ = ["Circle", "Talk", "bytes_of"]
+__all__ = ["Circle", "Leaving", "Talk", "bytes_of"]
+
+Leaving: TypeAlias = "tuple[int, Ticket] | None"
+"""What was begun to be sent, and to whom. None if it has left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +89,18 @@ class Talk:
         self.timeout = timeout
         self._sending: list[tuple[int, Ticket]] = []
 
-    def send(self, to: int, tensor: torch.Tensor) -> None:
-        """Begin to send a contiguous tensor, which must not change before we leave."""
+    def send(self, to: int, tensor: torch.Tensor) -> Leaving:
+        """Begin to send a contiguous tensor, which must not change before it has left, or before we leave."""
         ticket = self.circle.send(to, tensor, self.label)
-        if ticket is not None:
-            self._sending.append((to, ticket))
+        if ticket is None:
+            return None
+        self._sending.append((to, ticket))
+        return to, ticket
+
+    def await_leaving(self, leaving: Leaving) -> None:
+        """Until what `send` began has left. Raises PeerLost."""
+        if leaving is not None and not leaving[1].settled:
+            self.circle.finish(*leaving, self.timeout)
 
     def receive(self, sender: int, into: torch.Tensor) -> None:
         """Fill a contiguous tensor.
