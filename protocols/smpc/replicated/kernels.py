@@ -1,34 +1,29 @@
-"""Products of matrices and convolutions of 64-bit ring elements, at the speed of floating-point matrix kernels.
+"""Products of matrices and convolutions of ring elements, as fast as this processor and this installation allow.
 
-A word is cut in three signed limbs of 22, 22 and 20 bits. Products of limbs, added up over at most 1,024 terms, are
-exact in float64, and only the six pairs whose weight is under 2**64 count; they are three calls of the linear algebra
-that numpy brings along. Measured on one core with AVX2 and no AVX-512, thousand million multiply-adds a second, 512
-cubed: numpy's uint64 matmul 0.5, torch's int64 0.18, a hand-blocked numba kernel 3.6, this 2.7 to 3.0 (float64 itself
-20). With AVX-512, torch's int64 kernel was measured at 29, so whichever is faster here and now is found out once.
-A compiled kernel of our own is not worth a compiler on every machine.
+The compiled kernels do the work where they were built (see `native`), and numpy does where not (see `portable`): the
+results are the same, bit by bit. Both know words of 64 and of 32 bits. Products are added up in place, so that a sum of
+two, which is what ranks 1 and 2 need, writes and reads nothing in between.
 """
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
-from functools import cache
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mesh.errors import BadInput
+from protocols.smpc.replicated import portable
 from protocols.smpc.replicated.link import Words
+from protocols.smpc.replicated.native.library import library
+from protocols.smpc.replicated.native.linear import Layout, Linear
 
 __all__ = ["Geometry", "convolve", "matmul", "patches"]
 
-_LIMB = 22
-_TERMS = 1024  # products of limbs that float64 adds up exactly: 2**(2 * 21) * 2 * 1024 = 2**53
-_FEW = 16  # outputs under which laying out the windows costs more than multiplying them
+_FEW = 16  # outputs under which laying out the windows costs more than multiplying them, in numpy
 _LONG = 2048  # values a multiplication must have at once to be worth a step of Python
-_SMALL = 20_000  # multiply-adds under which cutting costs more than it saves
+_SMALL = 512  # multiply-adds under which calling a kernel costs more than numpy's own product
 
 Pair = tuple[int, int]
 
@@ -43,72 +38,71 @@ class Geometry:
     groups: int = 1
 
 
-def matmul(left: Words, right: Words) -> Words:
-    """`numpy.matmul` modulo 2**64, with its rules for shapes: (..., m, k) by (..., k, n)."""
-    rows = left.shape[-2] if left.ndim > 1 else 1
-    columns = right.shape[-1] if right.ndim > 1 else 1
-    if min(rows, columns) < 3 or rows * columns * left.shape[-1] < _SMALL:
-        return np.asarray(np.matmul(left, right))
-    return fastest()(left, right)
+def matmul(left: Words, right: Words, onto: Words | None = None) -> Words:
+    """`numpy.matmul` modulo 2**64 or 2**32, with its rules for shapes: (..., m, k) by (..., k, n).
+
+    Args:
+        onto: a C-contiguous array of the result's shape that the product is added to, and that is returned.
+
+    Raises:
+        ValueError: the shapes do not fit, as numpy says it.
+    """
+    linear = _linear(left, right)
+    if linear is None or left.size * (right.shape[-1] if right.ndim > 1 else 1) < _SMALL:
+        return _added(onto, portable.matmul(left, right))
+    shape = _shape(left, right)
+    a = left[None] if left.ndim == 1 else left
+    b = right[:, None] if right.ndim == 1 else right
+    if b.ndim == 2:  # whatever is stacked on the left shares it, so it is all rows of one matrix
+        a, b = a.reshape(1, -1, a.shape[-1]), b[None]
+    else:
+        a, b = _stacked(a, b)
+    stack = (max(len(a), len(b)), a.shape[1], b.shape[2])
+    return linear.matmul(a, b, None if onto is None else onto.reshape(stack)).reshape(shape)
 
 
-@cache
-def fastest() -> Callable[[Words, Words], Words]:
-    """The faster kernel on this machine, torch's among them if torch is loaded. Their results are the same."""
-    torch = sys.modules.get("torch")  # importing it takes seconds: whoever wants it has it
-    if torch is None:
-        return by_limbs
+def _linear(*arrays: Words) -> Linear | None:
+    found, dtype = library(), arrays[0].dtype
+    if found is None or dtype not in (np.uint64, np.uint32) or any(array.dtype != dtype for array in arrays):
+        return None
+    return Linear.of(found, dtype)
 
-    def by_torch(left: Words, right: Words) -> Words:
-        a, b = (torch.from_numpy(np.ascontiguousarray(side).view(np.int64)) for side in (left, right))
-        product: Words = torch.matmul(a, b).numpy().view(np.uint64)
+
+def _shape(left: Words, right: Words) -> tuple[int, ...]:
+    """Of the product."""
+    if not left.ndim or not right.ndim or left.shape[-1] != right.shape[-2 if right.ndim > 1 else 0]:
+        raise ValueError(f"Matrices of shapes {left.shape} and {right.shape} have no product.")
+    stack = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    return (*stack, *left.shape[-2:-1], *(right.shape[-1:] if right.ndim > 1 else ()))
+
+
+def _stacked(a: Words, b: Words) -> tuple[Words, Words]:
+    """With one axis before the last two, which may stay 1 where it stands for any number."""
+    stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+
+    def flat(side: Words) -> Words:
+        wide = side if math.prod(side.shape[:-2]) == 1 else np.broadcast_to(side, (*stack, *side.shape[-2:]))
+        return np.asarray(wide.reshape(math.prod(wide.shape[:-2]), *side.shape[-2:]))
+
+    return flat(a), flat(b)
+
+
+def _added(onto: Words | None, product: Words) -> Words:
+    if onto is None:
         return product
-
-    sample = np.arange(192 * 192, dtype=np.uint64).reshape(192, 192)
-    return by_torch if 2 * _seconds(by_torch, sample) < _seconds(by_limbs, sample) else by_limbs
-
-
-def _seconds(kernel: Callable[[Words, Words], Words], sample: Words) -> float:
-    def once() -> float:
-        start = time.perf_counter()
-        kernel(sample, sample)
-        return time.perf_counter() - start
-
-    return min(once() for _ in range(5))
+    np.add(onto, product, out=onto)
+    return onto
 
 
-def by_limbs(left: Words, right: Words) -> Words:
-    """(..., m, k) by (..., k, n) modulo 2**64, by products of limbs in float64. Exact."""
-    terms = left.shape[-1]
-    if terms > _TERMS:
-        halves = [slice(0, terms // 2), slice(terms // 2, terms)]
-        first, second = (by_limbs(left[..., part], right[..., part, :]) for part in halves)
-        first += second
-        return first
-    rising = np.concatenate(_limbs(left), axis=-1)
-    falling = np.concatenate(_limbs(right)[::-1], axis=-2)
-    high = np.matmul(rising, falling).astype(np.int64)
-    high <<= _LIMB
-    high += np.matmul(rising[..., : 2 * terms], falling[..., terms:, :]).astype(np.int64)
-    high <<= _LIMB
-    high += np.matmul(rising[..., :terms], falling[..., 2 * terms :, :]).astype(np.int64)
-    words: Words = high.view(np.uint64)
-    return words
-
-
-def _limbs(words: Words) -> list[NDArray[np.float64]]:
-    """Three signed limbs, least significant first: 22, 22 and 20 bits."""
-    rest = words.astype(np.uint64).view(np.int64)
-    limbs = []
-    for _ in range(2):
-        limb = rest << (64 - _LIMB)
-        limb >>= 64 - _LIMB
-        limbs.append(limb.astype(np.float64))
-        rest -= limb
-        rest >>= _LIMB
-    limb = rest << (2 * _LIMB)  # the sum may have left the top limb's 20 bits
-    limb >>= 2 * _LIMB
-    return [*limbs, limb.astype(np.float64)]
+def padded(planes: Words, geometry: Geometry, fill: int = 0) -> Words:
+    """(batch, channels, height, width) with the geometry's padding around each plane."""
+    if not any(geometry.padding):
+        return planes
+    top, left, bottom, right = geometry.padding
+    *stack, height, width = planes.shape
+    out: Words = np.full((*stack, top + height + bottom, left + width + right), fill, planes.dtype)
+    out[..., top : top + height, left : left + width] = planes
+    return out
 
 
 def patches(planes: Words, kernel: Pair, geometry: Geometry, *, fill: int = 0) -> Words:
@@ -117,22 +111,28 @@ def patches(planes: Words, kernel: Pair, geometry: Geometry, *, fill: int = 0) -
     Raises:
         BadInput: the kernel is larger than the padded plane.
     """
-    top, left, bottom, right = geometry.padding
-    padded = np.pad(planes, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=fill)
+    around = padded(planes, geometry, fill)
     down, across = geometry.dilation
-    window = ((kernel[0] - 1) * down + 1, (kernel[1] - 1) * across + 1)
-    if window[0] > padded.shape[2] or window[1] > padded.shape[3]:
-        raise BadInput(f"A kernel that covers {window} does not fit a padded plane of {padded.shape[2:]}.")
-    views = np.lib.stride_tricks.sliding_window_view(padded, window, axis=(2, 3))
+    window = _fitting(around, kernel, geometry)
+    views = np.lib.stride_tricks.sliding_window_view(around, window, axis=(2, 3))
     return np.asarray(views[:, :, :: geometry.stride[0], :: geometry.stride[1], ::down, ::across])
 
 
-def convolve(planes: Words, weights: Words, geometry: Geometry) -> Words:
-    """Cross-correlation modulo 2**64, as every network means it.
+def _fitting(around: Words, kernel: Pair, geometry: Geometry) -> Pair:
+    """The height and width that a kernel covers. Raises BadInput: more than there is."""
+    window = (kernel[0] - 1) * geometry.dilation[0] + 1, (kernel[1] - 1) * geometry.dilation[1] + 1
+    if window[0] > around.shape[2] or window[1] > around.shape[3]:
+        raise BadInput(f"A kernel that covers {window} does not fit a padded plane of {around.shape[2:]}.")
+    return window
+
+
+def convolve(planes: Words, weights: Words, geometry: Geometry, onto: Words | None = None) -> Words:
+    """Cross-correlation modulo 2**64 or 2**32, as every network means it.
 
     Args:
         planes: (batch, channels, height, width).
         weights: (outputs, channels / groups, kernel height, kernel width).
+        onto: a C-contiguous array of the result's shape that the result is added to, and that is returned.
 
     Returns:
         (batch, outputs, rows, columns).
@@ -141,32 +141,22 @@ def convolve(planes: Words, weights: Words, geometry: Geometry) -> Words:
         BadInput: channels or outputs do not fit the groups, or the kernel the plane.
     """
     outputs, depth, *kernel = weights.shape
+    if planes.shape[1] != depth * geometry.groups or outputs % geometry.groups:
+        raise BadInput(f"Weights {weights.shape} in {geometry.groups} groups do not fit an input of {planes.shape}.")
+    linear = _linear(planes, weights)
+    if linear is None:
+        return _added(onto, _by_numpy(planes, weights, geometry))
+    around = padded(planes, geometry)
+    _fitting(around, (kernel[0], kernel[1]), geometry)
+    return linear.convolve(around, weights, Layout(geometry.stride, geometry.dilation, geometry.groups), onto)
+
+
+def _by_numpy(planes: Words, weights: Words, geometry: Geometry) -> Words:
+    outputs, depth, *kernel = weights.shape
     groups = geometry.groups
-    if planes.shape[1] != depth * groups or outputs % groups:
-        raise BadInput(f"Weights {weights.shape} in {groups} groups do not fit an input of shape {planes.shape}.")
     seen = patches(planes, (kernel[0], kernel[1]), geometry)
     batch, _, rows, columns = seen.shape[:4]
     seen = seen.reshape(batch, groups, depth, rows, columns, *kernel).transpose(1, 2, 5, 6, 0, 3, 4)
-    if outputs // groups <= _FEW and groups * batch * rows * columns >= _LONG:
-        return _by_shifts(seen, weights.reshape(groups, outputs // groups, depth, *kernel))
-    flat = seen.reshape(groups, depth * kernel[0] * kernel[1], batch * rows * columns)
-    product = matmul(weights.reshape(groups, outputs // groups, -1), flat)
-    return product.reshape(outputs, batch, rows, columns).swapaxes(0, 1)
-
-
-def _by_shifts(seen: Words, weights: Words) -> Words:
-    """A multiple of the shifted plane for each weight, added up: 0.7 to 1.2 ns a multiply-add, and no copy of windows.
-
-    Args:
-        seen: a view (groups, depth, kernel height, kernel width, batch, rows, columns).
-        weights: (groups, outputs / groups, depth, kernel height, kernel width).
-    """
-    groups, each = weights.shape[:2]
-    out = np.zeros((each, groups, *seen.shape[4:]), weights.dtype)
-    term = np.empty_like(out[0])
-    for place in np.ndindex(*weights.shape[2:]):
-        shifted = np.ascontiguousarray(seen[:, *place])
-        for total, factors in zip(out, weights[:, :, *place].T, strict=True):
-            np.multiply(shifted, factors.reshape(groups, 1, 1, 1), out=term)
-            np.add(total, term, out=total)
-    return out.transpose(2, 1, 0, 3, 4).reshape(seen.shape[4], groups * each, *seen.shape[5:])
+    grouped: Any = weights.reshape(groups, outputs // groups, depth, *kernel)
+    few = outputs // groups <= _FEW and groups * batch * rows * columns >= _LONG
+    return np.asarray((portable.by_shifts if few else portable.by_products)(seen, grouped))

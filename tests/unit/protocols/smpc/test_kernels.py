@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.errors import BadInput
-from protocols.smpc.replicated.kernels import Geometry, by_limbs, convolve, fastest, matmul
+from protocols.smpc.replicated.kernels import Geometry, convolve, matmul
+from protocols.smpc.replicated.portable import by_limbs, fastest
 from protocols.smpc.replicated.slicing import columns_of, gathered, planes, spread
 
 EXTREMES = [0, 1, 2**21 - 1, 2**21, 2**22 - 1, 2**42 + 2**21, 2**43, 2**44 - 1, 2**62, 2**63 - 1, 2**63, 2**64 - 1]
