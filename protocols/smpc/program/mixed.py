@@ -15,10 +15,11 @@ import numpy as np
 from protocols.smpc.program.node import Operand
 from protocols.smpc.program.steps import Array, Kind
 from protocols.smpc.replicated.arithmetic import bilinear
+from protocols.smpc.replicated.checked.contract import Checked
 from protocols.smpc.replicated.link import Words
 from protocols.smpc.replicated.party import Party
 from protocols.smpc.replicated.sharing import Secret
-from protocols.smpc.replicated.truncation import settle
+from protocols.smpc.replicated.truncation import settle, truncate
 
 __all__ = [
     "ENDLESS",
@@ -140,6 +141,8 @@ def weighted(
         bits: to take off; the format's fraction, if not given.
     """
     taken = party.fixed.fraction if bits is None else bits
+    if isinstance(party, Checked):
+        return truncate(party, secret.map(lambda share: operation(share, known).reshape(shape)), taken)
     part: Words | None = None
     if party.rank == 1:
         part = operation(secret.total, known).reshape(shape) + party.randomness.shared_with(2).draw(shape)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mesh.errors import BadInput
+from protocols.smpc.replicated.checked.contract import Checked
 from protocols.smpc.replicated.kernels import Geometry, convolve, matmul, patches
 from protocols.smpc.replicated.link import Words
 from protocols.smpc.replicated.party import Hand, Party
@@ -70,6 +71,9 @@ def bilinear(
         plus: added before truncation, so with as many fractional bits as both factors together. Of the result's shape.
     """
     taken = party.fixed.fraction if bits is None else bits
+    if isinstance(party, Checked):
+        whole = party.product(operation, left, right)
+        return truncate(party, whole if plus is None else whole + plus, taken, rounding)
     if party.helps:
         masks = np.asarray(operation(left.total, right.total))
         return settle(party, None, masks.shape, taken, rounding, product=Hand(masks.shape, lambda: masks))
@@ -96,6 +100,9 @@ def dot(
     party: Party, left: Secret, right: Secret, axis: int, *, bits: int | None = None, rounding: Rounding = Rounding.NEAR
 ) -> Secret:
     """Products element by element, added up along an axis: the price of the sum alone."""
+    if isinstance(party, Checked):
+        taken = party.fixed.fraction if bits is None else bits
+        return truncate(party, party.product(np.multiply, left, right).sum(axis), taken, rounding)
 
     def operation(a: Words, b: Words) -> Words:
         return np.asarray((a * b).sum(axis, dtype=np.uint64))

@@ -8,6 +8,7 @@ from collections.abc import Collection
 import numpy as np
 
 from mesh.errors import Misuse, PeerMisbehaved
+from protocols.smpc.replicated.checked.contract import Checked
 from protocols.smpc.replicated.link import PARTIES, Words
 from protocols.smpc.replicated.party import Party
 from protocols.smpc.replicated.randomness import Purpose
@@ -28,6 +29,8 @@ def share(party: Party, owner: int, values: Words | None, shape: tuple[int, ...]
     Raises:
         Misuse: the owner gave nothing or another shape.
     """
+    if isinstance(party, Checked):
+        return party.share(owner, values, shape)
     giver, taker = (0, 1) if owner == 0 else (owner, 3 - owner)
     partner = 2 if owner == 0 else 0
     numbers = (party.rank, (party.rank + 1) % PARTIES)
@@ -64,6 +67,8 @@ def reveal(party: Party, secret: Secret, to: Collection[int] = range(PARTIES)) -
     Raises:
         PeerMisbehaved: the two others do not hold the same share.
     """
+    if isinstance(party, Checked):
+        return party.reveal(secret, to)
     found: Words | None = None
     for receiver in sorted(to):
         ahead, behind = (receiver + 1) % PARTIES, (receiver - 1) % PARTIES

@@ -16,7 +16,8 @@ from numpy.polynomial import chebyshev
 from numpy.typing import ArrayLike, NDArray
 
 from protocols.smpc.replicated.arithmetic import bilinear, multiply
-from protocols.smpc.replicated.bits import lifted, row, select
+from protocols.smpc.replicated.bits import lifted, row, select, to_ring
+from protocols.smpc.replicated.checked.contract import Checked
 from protocols.smpc.replicated.comparison import is_negative
 from protocols.smpc.replicated.kernels import matmul
 from protocols.smpc.replicated.party import Party
@@ -95,10 +96,14 @@ def looked_up(party: Party, under: SecretBits, table: NDArray[np.uint64]) -> Sec
     edges, shape = under.shape[0], under.shape[1:]
     out = (table.shape[1], *shape)
     steps = np.ascontiguousarray((table[:-1] - table[1:]).T)
-    part = lifted(party, under)
-    if part is not None:
-        part = matmul(steps, part.reshape(edges, -1)).reshape(out)
-    return party.add(party.reshare(part, out), table[-1].reshape(-1, *[1] * len(shape)))
+    if isinstance(party, Checked):
+        found = to_ring(party, under).map(lambda share: matmul(steps, share.reshape(edges, -1)).reshape(out))
+    else:
+        part = lifted(party, under)
+        if part is not None:
+            part = matmul(steps, part.reshape(edges, -1)).reshape(out)
+        found = party.reshare(part, out)
+    return party.add(found, table[-1].reshape(-1, *[1] * len(shape)))
 
 
 def polynomial(party: Party, u: Secret, coefficients: ArrayLike, *, bits: int = FINE) -> Secret:
