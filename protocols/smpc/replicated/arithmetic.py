@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 
 from mesh.errors import BadInput
 from protocols.smpc.replicated.checked.contract import Checked
-from protocols.smpc.replicated.kernels import Geometry, convolve, matmul, patches
+from protocols.smpc.replicated.kernels import Geometry, convolve, matmul, patches, summed
 from protocols.smpc.replicated.link import Words
 from protocols.smpc.replicated.party import Hand, Party
 from protocols.smpc.replicated.sharing import Secret
@@ -77,15 +77,15 @@ def bilinear(
     if party.helps:
         masks = np.asarray(operation(left.total, right.total))
         return settle(party, None, masks.shape, taken, rounding, product=Hand(masks.shape, lambda: masks))
-    if party.rank == 1:
-        terms = [operation(left.second, right.total), operation(left.first, right.second)]
+    if party.rank == 2:
+        pairs = [(left.first, right.second), (left.second, right.first)]
+    elif left.size < right.size:  # the sum of the smaller one's shares will do: weights are left as they are
+        pairs = [(left.total, right.second), (left.second, right.first)]
     else:
-        terms = [operation(left.first, right.second), operation(left.second, right.first)]
+        pairs = [(left.second, right.total), (left.first, right.second)]
+    part = summed(operation, pairs)
     if plus is not None:
-        terms.append(plus.total if party.rank == 1 else plus.second)
-    part = np.asarray(terms[0])
-    for term in terms[1:]:
-        part = np.asarray(part + np.asarray(term))
+        part = part + (plus.total if party.rank == 1 else plus.second)
     return settle(party, part, part.shape, taken, rounding, product=Hand(part.shape))
 
 

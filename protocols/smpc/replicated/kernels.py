@@ -8,7 +8,9 @@ two, which is what ranks 1 and 2 need, writes and reads nothing in between.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,12 +21,13 @@ from protocols.smpc.replicated.link import Words
 from protocols.smpc.replicated.native.library import library
 from protocols.smpc.replicated.native.linear import Layout, Linear
 
-__all__ = ["Geometry", "convolve", "matmul", "patches"]
+__all__ = ["Geometry", "convolve", "matmul", "padded", "patches", "summed"]
 
 _FEW = 16  # outputs under which laying out the windows costs more than multiplying them, in numpy
 _LONG = 2048  # values a multiplication must have at once to be worth a step of Python
 _SMALL = 512  # multiply-adds under which calling a kernel costs more than numpy's own product
 
+Operation = Callable[[Words, Words], Words]
 Pair = tuple[int, int]
 
 
@@ -36,6 +39,17 @@ class Geometry:
     dilation: Pair = (1, 1)
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     groups: int = 1
+
+
+def summed(operation: Operation, pairs: Sequence[tuple[Words, Words]]) -> Words:
+    """An operation on each of some pairs, and the sum of the results; by the kernels here, in place."""
+    kernel = operation.func if isinstance(operation, partial) else operation
+    out = np.asarray(operation(*pairs[0]))
+    if kernel not in (matmul, convolve):
+        return np.asarray(sum((operation(*pair) for pair in pairs[1:]), start=out))
+    for left, right in pairs[1:]:
+        out = kernel(left, right, **(operation.keywords if isinstance(operation, partial) else {}), onto=out)
+    return out
 
 
 def matmul(left: Words, right: Words, onto: Words | None = None) -> Words:
