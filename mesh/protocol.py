@@ -245,15 +245,27 @@ class Permits:
         offers: (name of a model, who may have it computed) pairs; a name of "*" is every model.
         receives: from whom results are taken.
         parties: who may hold shares of what is ours; nobody named: any who are of different owners.
+        trains: (name of a table, who may have models trained on shares of it) pairs; a name of "*" is every table.
+        losses: names of the tables of which a loss may be told on the way to whoever trains.
     """
 
     offers: tuple[tuple[str, str], ...] = ()
     receives: tuple[str, ...] = ()
     parties: tuple[str, ...] = ()
+    trains: tuple[tuple[str, str], ...] = ()
+    losses: tuple[str, ...] = ()
 
     def offers_to(self, name: str, peer: PeerId) -> bool:
         """Whether `peer` may have this model computed."""
         return any(model in (name, "*") and who in (peer, ANYONE) for model, who in self.offers)
+
+    def trains_for(self, table: str, peer: PeerId) -> bool:
+        """Whether `peer` may have a model trained on shares of this table, and be told the model."""
+        return any(name in (table, "*") and who in (peer, ANYONE) for name, who in self.trains)
+
+    def tells_losses(self, table: str) -> bool:
+        """Whether losses of training on this table may be told."""
+        return table in self.losses or "*" in self.losses
 
     def receives_from(self, peer: PeerId) -> bool:
         """Whether results may come from jobs of `peer`."""
@@ -279,6 +291,7 @@ class Means:
         permits: what its person has agreed to.
         model: name -> fields of the spec which a model that is kept here decides; raises BadInput where there is none.
         vault: where things are kept for a time; None keeps nothing.
+        tables: files of this device's own data, by name. They never leave it but as shares.
     """
 
     threads: int = 1
@@ -287,6 +300,7 @@ class Means:
     permits: Permits = Permits()
     model: Callable[[str], Mapping[str, Any]] = _no_model
     vault: Vault | None = None
+    tables: Mapping[str, Path] = field(default_factory=dict)
 
 
 class Protocol(ABC, Generic[Spec, Task, Result]):
