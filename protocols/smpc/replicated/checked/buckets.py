@@ -24,9 +24,10 @@ many.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 
 import numpy as np
 
@@ -36,7 +37,13 @@ from protocols.smpc.replicated.link import Words
 from protocols.smpc.replicated.randomness import Correlated, Stream
 from protocols.smpc.replicated.sharing import Secret
 
-__all__ = ["BITS", "MOST", "NUMBERS", "SECURITY", "Ledger", "Ring", "bucket_size", "check_whole", "shuffled"]
+__all__ = ["BITS", "MOST", "NUMBERS", "SECURITY", "Ledger", "Ring", "bucket_size", "check", "check_whole", "shuffled"]
+
+Triple = tuple[Secret, Secret, Secret]
+"""Two factors, and what is claimed to be their product."""
+
+Opening = tuple[Sequence[Secret], Callable[[Sequence[Words]], None]]
+"""What is to be opened, and what is done with the shares that this party lacked."""
 
 SECURITY = 41
 """No check misses with a chance of over 2**-41, and no cheat meets more than two of them."""
@@ -56,15 +63,15 @@ class Ring:
     zero: Callable[[Correlated, tuple[int, ...]], Words]
     bitwise: bool
 
-    def product(self, triangle: Triangle, operation: Operation, left: Secret, right: Secret) -> Secret:
-        """x_i (y_i + y_(i+1)) + x_(i+1) y_i, and a part of zero: one word each (Araki et al. 2016, section 2.2)."""
+    def part(self, triangle: Triangle, operation: Operation, left: Secret, right: Secret) -> Words:
+        """x_i (y_i + y_(i+1)) + x_(i+1) y_i, and a part of zero: to be sent back (Araki et al. 2016, section 2.2)."""
         if self.bitwise:
             part = operation(left.first, right.first ^ right.second) ^ operation(left.second, right.first)
             part ^= self.zero(triangle.randomness, part.shape)
         else:
             part = operation(left.first, right.total) + operation(left.second, right.first)
             part += self.zero(triangle.randomness, part.shape)
-        return triangle.back(np.ascontiguousarray(part))
+        return np.ascontiguousarray(part)
 
     def less(self, left: Secret, right: Secret) -> Secret:
         """The difference."""
@@ -88,11 +95,10 @@ def bucket_size(products: int) -> int:
     return size
 
 
-def shuffled(seed: bytes, count: int) -> Words:
-    """A permutation that everybody makes from a seed: by random keys, drawn again if any two are the same."""
-    stream = Stream(seed, b"shuffle")
+def shuffled(coins: Stream, count: int) -> Words:
+    """A permutation that everybody makes from the same coins: by random keys, drawn again if any two are the same."""
     while True:
-        keys = stream.draw(count)
+        keys = coins.draw(count)
         order = np.argsort(keys)
         ordered = keys[order]
         if not (ordered[1:] == ordered[:-1]).any():
@@ -103,16 +109,16 @@ class Ledger:
     """Products of one ring that have been claimed, element by element, and not yet checked."""
 
     def __init__(self, triangle: Triangle, ring: Ring) -> None:
+        self.ring = ring
         self._triangle = triangle
-        self._ring = ring
-        self._claims: list[tuple[Secret, Secret, Secret]] = []
+        self._claims: list[Triple] = []
         self.count = 0
 
     def multiply(self, left: Secret, right: Secret) -> Secret:
         """Element by element, shapes broadcast. One round, one word each."""
         shape = np.broadcast_shapes(left.shape, right.shape)
         left, right = left.broadcast_to(shape), right.broadcast_to(shape)
-        product = self._ring.product(self._triangle, self._ring.times, left, right)
+        product = self._triangle.back([self.ring.part(self._triangle, self.ring.times, left, right)])[0]
         self.claim(left, right, product)
         return product
 
@@ -120,63 +126,33 @@ class Ledger:
         """Have it checked that these are products. All of one shape."""
         self._claims.append((left.reshape(-1), right.reshape(-1), product.reshape(-1)))
         self.count += product.size
-        if self.count >= MOST:
-            self._check_all(keep=MOST)
+        while self.count >= MOST:
+            check(self._triangle, [self])
 
-    def check(self) -> None:
-        """Check all of them: what is found is known once parties `agree`. Three rounds and those of a toss."""
-        self._check_all(keep=1)
-
-    def _check_all(self, keep: int) -> None:
-        """As long as there are `keep` left."""
-        if self.count < keep:
-            return
-        columns = [Secret.concatenate(column) for column in zip(*self._claims, strict=True)]
-        self._claims = []
-        while self.count >= keep:
-            size = min(self.count, MOST)
-            self._check(*(column[:size] for column in columns))
-            columns = [column[size:] for column in columns]
-            self.count -= size
-        if self.count:
-            left, right, product = columns
-            self._claims.append((left, right, product))
-
-    def _check(self, left: Secret, right: Secret, product: Secret) -> None:
-        triangle, ring, count = self._triangle, self._ring, left.size
-        size = bucket_size(count)
-        a, b = triangle.random((size * (count + 1),)), triangle.random((size * (count + 1),))
-        c = ring.product(triangle, ring.times, a, b)
-        order = shuffled(triangle.toss(), size * (count + 1))
-        self._recompute(*(part[order[:size]] for part in (a, b, c)))
-        rest, places = order[size:], np.arange(size * count) % count
-        for part in _parts(size * count):
-            claim = (left[places[part]], right[places[part]], product[places[part]])
-            compare(triangle, ring, ring.times, claim, (a[rest[part]], b[rest[part]], c[rest[part]]))
-
-    def _recompute(self, a: Secret, b: Secret, c: Secret) -> None:
-        """Open triples, and expect c to be what it should be."""
-        ring = self._ring
-        lacking = self._triangle.opened([a, b])
-        known = ring.times(ring.whole(a, lacking[0]), ring.whole(b, lacking[1]))
-        self._triangle.expect_zero(ring.less(c, _public(self._triangle, known)), bitwise=ring.bitwise)
+    def take(self) -> Triple:
+        """The next claims to be checked, `MOST` at a time."""
+        left, right, product = (Secret.concatenate(column) for column in zip(*self._claims, strict=True))
+        now, later = slice(0, MOST), slice(MOST, None)
+        self.count = max(self.count - MOST, 0)
+        self._claims = [(left[later], right[later], product[later])] if self.count else []
+        return left[now], right[now], product[now]
 
 
-def compare(
-    triangle: Triangle,
-    ring: Ring,
-    operation: Operation,
-    claim: tuple[Secret, Secret, Secret],
-    triple: tuple[Secret, Secret, Secret],
-) -> None:
-    """Expect that what was added to a product is what was added to a triple. Opens x - a and y - b: one round."""
-    (x, y, z), (a, b, c) = claim, triple
-    hidden = [ring.less(x, a), ring.less(y, b)]
-    d, e = (ring.whole(shares, lacking) for shares, lacking in zip(hidden, triangle.opened(hidden), strict=True))
-    rest = ring.less(z, c)
-    rest = ring.less(rest, y.map(lambda share: operation(d, share)))
-    rest = ring.less(rest, a.map(lambda share: operation(share, e)))
-    triangle.expect_zero(rest, bitwise=ring.bitwise)
+def check(triangle: Triangle, ledgers: Sequence[Ledger]) -> None:
+    """Check what they have been told: what is found is known once parties `agree`. Three rounds and those of a toss."""
+    claims = [(ledger.ring, ledger.take()) for ledger in ledgers if ledger.count]
+    if not claims:
+        return
+    pairs = []
+    for ring, (left, _, _) in claims:
+        shape = (bucket_size(left.size) * (left.size + 1),)
+        pairs.append((ring, triangle.random(shape), triangle.random(shape)))
+    products = triangle.back([ring.part(triangle, ring.times, a, b) for ring, a, b in pairs])
+    coins = Stream(triangle.toss(), b"buckets")
+    works = []
+    for (ring, claim), (_, a, b), c in zip(claims, pairs, products, strict=True):
+        works.append(_opened_and_compared(triangle, ring, claim, (a, b, c), shuffled(coins, a.size)))
+    _open_all(triangle, chain.from_iterable(works))
 
 
 def check_whole(triangle: Triangle, operation: Operation, left: Secret, right: Secret, product: Secret) -> None:
@@ -185,24 +161,72 @@ def check_whole(triangle: Triangle, operation: Operation, left: Secret, right: S
     It takes about a hundred times the operation itself: for what has no check of its own.
     """
     size = bucket_size(1)
-    triples = []
-    for _ in range(2 * size):
-        a, b = triangle.random(left.shape), triangle.random(right.shape)
-        triples.append((a, b, NUMBERS.product(triangle, operation, a, b)))
-    order = shuffled(triangle.toss(), 2 * size)
-    for place in order[:size]:
-        a, b, c = triples[place]
-        known = [NUMBERS.whole(part, lacking) for part, lacking in zip((a, b), triangle.opened([a, b]), strict=True)]
-        triangle.expect_zero(c - _public(triangle, np.asarray(operation(*known))))
-    for place in order[size:]:
-        compare(triangle, NUMBERS, operation, (left, right, product), triples[place])
+    pairs = [(triangle.random(left.shape), triangle.random(right.shape)) for _ in range(2 * size)]
+    products = triangle.back([NUMBERS.part(triangle, operation, a, b) for a, b in pairs])
+    triples = [(a, b, c) for (a, b), c in zip(pairs, products, strict=True)]
+    order = shuffled(Stream(triangle.toss(), b"buckets"), 2 * size)
+    works = [_recomputed(triangle, NUMBERS, operation, triples[place]) for place in order[:size]]
+    claim = (left, right, product)
+    works += [_compared(triangle, NUMBERS, operation, claim, triples[place]) for place in order[size:]]
+    _open_all(triangle, works)
 
 
-def _parts(count: int) -> Iterator[slice]:
-    return (slice(start, min(start + _AT_ONCE, count)) for start in range(0, count, _AT_ONCE))
+def _opened_and_compared(
+    triangle: Triangle, ring: Ring, claim: Triple, triples: Triple, order: Words
+) -> Iterator[Opening]:
+    """The first triples are opened, and the others compared with claims, each claim with as many others."""
+    count = claim[0].size
+    size = bucket_size(count)
+    a, b, c = (column[order[:size]] for column in triples)
+    yield _recomputed(triangle, ring, ring.times, (a, b, c))
+    for start in range(size, len(order), _AT_ONCE):
+        places = order[start : start + _AT_ONCE]
+        x, y, z = (column[np.arange(start - size, start - size + len(places)) % count] for column in claim)
+        a, b, c = (column[places] for column in triples)
+        yield _compared(triangle, ring, ring.times, (x, y, z), (a, b, c))
 
 
-def _public(triangle: Triangle, known: Words) -> Secret:
-    """Share number 2 is what everybody knows, the others are zero."""
-    zeros = np.zeros_like(known)
-    return Secret(known if triangle.rank == 2 else zeros, known if triangle.rank == 1 else zeros)
+def _recomputed(triangle: Triangle, ring: Ring, operation: Operation, triple: Triple) -> Opening:
+    """Open a and b, and expect c to be their product."""
+    a, b, c = triple
+
+    def finish(lacking: Sequence[Words]) -> None:
+        known = np.asarray(operation(ring.whole(a, lacking[0]), ring.whole(b, lacking[1])))
+        zeros = np.zeros_like(known)
+        public = Secret(known if triangle.rank == 2 else zeros, known if triangle.rank == 1 else zeros)
+        triangle.expect_zero(ring.less(c, public), bitwise=ring.bitwise)
+
+    return (a, b), finish
+
+
+def _compared(triangle: Triangle, ring: Ring, operation: Operation, claim: Triple, triple: Triple) -> Opening:
+    """Open x - a and y - b, and expect that what was added to z is what was added to c."""
+    (x, y, z), (a, b, c) = claim, triple
+    hidden = ring.less(x, a), ring.less(y, b)
+
+    def finish(lacking: Sequence[Words]) -> None:
+        d, e = (ring.whole(shares, third) for shares, third in zip(hidden, lacking, strict=True))
+        rest = ring.less(z, c)
+        rest = ring.less(rest, y.map(lambda share: operation(d, share)))
+        rest = ring.less(rest, a.map(lambda share: operation(share, e)))
+        triangle.expect_zero(rest, bitwise=ring.bitwise)
+
+    return hidden, finish
+
+
+def _open_all(triangle: Triangle, works: Iterable[Opening]) -> None:
+    """Open what all of them need, in few messages."""
+    waiting: list[Opening] = []
+
+    def flush() -> None:
+        shares = iter(triangle.opened([secret for secrets, _ in waiting for secret in secrets]))
+        for secrets, finish in waiting:
+            finish([next(shares) for _ in secrets])
+        waiting.clear()
+
+    for work in works:
+        waiting.append(work)
+        if sum(secret.size for secrets, _ in waiting for secret in secrets) >= _AT_ONCE:
+            flush()
+    if waiting:
+        flush()

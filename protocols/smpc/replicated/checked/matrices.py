@@ -72,7 +72,7 @@ class Matrices:
             return self._product(left, right)
         if isinstance(operation, partial) and operation.func is convolve and not operation.args:
             return self._convolution(left, right, **operation.keywords)
-        product = NUMBERS.product(self._triangle, operation, left, right)
+        product = self._triangle.back([NUMBERS.part(self._triangle, operation, left, right)])[0]
         check_whole(self._triangle, operation, left, right, product)
         return product
 
@@ -118,7 +118,7 @@ class Matrices:
         if rows * columns <= tries(rows, columns):
             pairs = self._ledger.multiply(left[..., None], right[:, None])
             return pairs.sum(2)
-        product = NUMBERS.product(self._triangle, matmul, left, right)
+        product = self._triangle.back([NUMBERS.part(self._triangle, matmul, left, right)])[0]
         self._claims.append(_Claim(left, right, product))
         if sum(claim.size for claim in self._claims) > _MOST:
             self.check()

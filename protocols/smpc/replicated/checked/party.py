@@ -18,7 +18,7 @@ from typing import TypeVar
 import numpy as np
 
 from mesh.errors import BadInput, Misuse
-from protocols.smpc.replicated.checked.buckets import BITS, NUMBERS, Ledger
+from protocols.smpc.replicated.checked.buckets import BITS, NUMBERS, Ledger, check
 from protocols.smpc.replicated.checked.circuits import Sum, all_set, alone, exclusive, inverted
 from protocols.smpc.replicated.checked.contract import Checked, Operation
 from protocols.smpc.replicated.checked.matrices import Matrices
@@ -72,8 +72,7 @@ class CheckedParty(Checked):
             PeerLost: another party has found that, or is gone.
         """
         self._matrices.check()
-        self._numbers.check()
-        self._bits.check()
+        check(self._triangle, [self._numbers, self._bits])
         self._triangle.agree()
 
     def release(self, outputs: Mapping[str, Secret]) -> dict[str, Secret]:

@@ -56,11 +56,11 @@ class Triangle:
         seen, link = self.seen, self._link
         seen.sent, seen.received, seen.rounds = link.sent, link.received, link.rounds
 
-    def back(self, part: Words) -> Secret:
-        """This party's part as its first share, the next one's as its second: parts that add up become shares."""
-        into = np.empty_like(part)
-        self.exchange(self._link.previous, [part], self._link.next, [into])
-        return Secret(part, into)
+    def back(self, parts: Sequence[Words]) -> list[Secret]:
+        """Parts that add up become shares: this party's is its first, the next one's its second. One round."""
+        into = [np.empty_like(part) for part in parts]
+        self.exchange(self._link.previous, parts, self._link.next, into)
+        return [Secret(part, second) for part, second in zip(parts, into, strict=True)]
 
     def random(self, shape: tuple[int, ...]) -> Secret:
         """Shares that nobody knows together. No message."""
