@@ -10,7 +10,7 @@ threads at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -18,6 +18,7 @@ from mesh.contracts import Address, Traffic
 from mesh.errors import ConfigError, Misuse, PeerLost
 from mesh.identity import Identity
 from mesh.ids import PeerId, SessionId
+from mesh.transport.blocking_any import Raffle
 from mesh.transport.blocking_in import Arrival, Inlet
 from mesh.transport.blocking_open import Listener, connect_all
 from mesh.transport.blocking_out import FAREWELL, LABEL, Outlet, Ticket
@@ -25,7 +26,7 @@ from mesh.transport.blocking_out import FAREWELL, LABEL, Outlet, Ticket
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["Address", "Identity", "Links", "Listener", "PeerId", "Receipt", "SessionId", "Ticket"]
+__all__ = ["Address", "Identity", "Links", "Listener", "PeerId", "Raffle", "Receipt", "SessionId", "Ticket"]
 
 _NO_LABEL = bytes(LABEL)
 _AHEAD = 256 * 2**20
@@ -185,6 +186,19 @@ class Links:
             if view.nbytes > _LARGE:
                 inlet.attend()
         return Receipt(self, peer, arrival)
+
+    def post_any(self, peers: Iterable[PeerId], into: Buffer, *, label: bytes = _NO_LABEL) -> Raffle:
+        """Ask for one message, from whichever of `peers` is first, without waiting. `into` as for `post`.
+
+        Raises:
+            PeerMisbehaved: it is here already, and has another length.
+        """
+        inlets = {peer: self._inlet(peer) for peer in peers}
+        raffle = Raffle(inlets, _bytes_of(into, writable=True), label, self.patience)
+        raffle.post()
+        if not raffle.here:
+            self._unattended += 1
+        return raffle
 
     def departed(self) -> tuple[PeerId, ...]:
         """Who has said goodbye, as against merely vanished."""

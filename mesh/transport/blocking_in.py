@@ -34,6 +34,17 @@ class Arrival:
         self.view = view
         self.settled = False
 
+    def claim(self, peer: PeerId) -> bool:
+        """Whether a message that has come from `peer` may be put here; from then on it belongs to that message."""
+        return True
+
+    def settle(self) -> None:
+        """The message is here."""
+        self.settled = True
+
+    def lose(self, peer: PeerId, error: PeerError, departed: bool) -> None:
+        """Nothing more comes from `peer`. Who waits at the inlet hears of it there."""
+
 
 class Inlet:
     """One connection that we read from and never write to.
@@ -65,6 +76,7 @@ class Inlet:
         self._head = memoryview(bytearray(HEAD.size))
         self._limit: float | None = -1.0
         self._moved = 0
+        self._taking: Arrival | None = None
         self._keeper: threading.Thread | None = None
         self._charge: deque[Arrival] = deque()
 
@@ -121,13 +133,27 @@ class Inlet:
             PeerMisbehaved: it is here already, and has another length.
         """
         arrival = Arrival(view)
+        self.post_arrival(label, arrival)
+        return arrival
+
+    def post_arrival(self, label: bytes, arrival: Arrival) -> None:
+        """As `post`, for an arrival that may have been posted elsewhere too."""
         with self._lock:
             early = self._early.get(label)
             if early:
-                self._take_early(label, early, arrival)
+                if arrival.claim(self.peer):
+                    self._take_early(label, early, arrival)
             else:
                 self._posted.setdefault(label, deque()).append(arrival)
-        return arrival
+                if self._error is not None:
+                    arrival.lose(self.peer, self._error, self.departed)
+
+    def withdraw(self, label: bytes, arrival: Arrival) -> None:
+        """Expect it no longer, if it has not come."""
+        with self._lock, contextlib.suppress(KeyError, ValueError):
+            self._posted[label].remove(arrival)
+            if not self._posted[label]:
+                del self._posted[label]
 
     def wait(self, arrival: Arrival, timeout: float) -> None:
         """Until `arrival` is settled.
@@ -145,7 +171,7 @@ class Inlet:
                     break
                 moved = self._moved
                 if not self._wait_turn(timeout) and moved == self._moved:
-                    self._give_up(self._silence(timeout))
+                    raise self.give_up(timeout)
             else:
                 return
         self._read_until(arrival, timeout)
@@ -160,6 +186,17 @@ class Inlet:
                 self._keeper = threading.Thread(target=self._keep, name=f"from {self.peer.short}", daemon=True)
                 self._keeper.start()
             self._turn.notify_all()
+
+    @property
+    def moved(self) -> int:
+        """Grows whenever something comes."""
+        return self._moved
+
+    def give_up(self, seconds: float) -> PeerLost:
+        """Take no more from this peer, which has been silent for so long. Gives what to say of it."""
+        with self._lock:
+            self._set_error(self._silence(seconds))
+        return self._silence(seconds)
 
     def close(self) -> None:
         """Close; always closes, and wakes whoever waits. Safe to repeat."""
@@ -181,7 +218,7 @@ class Inlet:
         self._ahead += len(message)
         self._check_length(len(message), arrival)
         arrival.view[:] = message
-        arrival.settled = True
+        arrival.settle()
 
     def _read_until(self, arrival: Arrival, timeout: float | None) -> None:
         with self._as_reader:
@@ -198,8 +235,8 @@ class Inlet:
         with self._lock:
             self._reading = False
             if error is not None:
-                self._error = self._error or self._translated(error)
-            if self._waiting:
+                self._set_error(self._translated(error))
+            elif self._waiting:
                 self._turn.notify_all()
 
     def _translated(self, error: BaseException) -> PeerError:
@@ -250,6 +287,7 @@ class Inlet:
                     self.peer, f"It sent {length} bytes that nobody asked for; {self._ahead} may wait."
                 )
         if arrival is not None:
+            self._taking = arrival
             self._check_length(length, arrival)
             self._fill(arrival.view)
             self._settle(arrival)
@@ -261,12 +299,13 @@ class Inlet:
 
     def _expected(self, label: bytes) -> Arrival | None:
         posted = self._posted.get(label)
-        if not posted:
-            return None
-        arrival = posted.popleft()
-        if not posted:
-            del self._posted[label]
-        return arrival
+        while posted:
+            arrival = posted.popleft()
+            if not posted:
+                del self._posted[label]
+            if arrival.claim(self.peer):
+                return arrival
+        return None
 
     def _keep_early(self, label: bytes, message: bytearray) -> None:
         with self._lock:
@@ -281,7 +320,8 @@ class Inlet:
 
     def _settle(self, arrival: Arrival) -> None:
         with self._lock:
-            arrival.settled = True
+            self._taking = None
+            arrival.settle()
             if self._waiting:
                 self._turn.notify_all()
 
@@ -302,13 +342,12 @@ class Inlet:
     def _silence(self, timeout: float) -> PeerLost:
         return PeerLost(self.peer, f"It sent nothing for {timeout:g} s, and was given up.")
 
-    def _give_up(self, error: PeerError) -> None:
-        with self._lock:
-            self._set_error(error)
-            self._raise_error()
-
     def _set_error(self, error: PeerError) -> None:
         self._error = self._error or error
+        for arrival in [arrival for posted in self._posted.values() for arrival in posted]:
+            arrival.lose(self.peer, self._error, self.departed)
+        if self._taking is not None:
+            self._taking.lose(self.peer, self._error, self.departed)
         self._turn.notify_all()
 
     def _raise_error(self) -> None:

@@ -20,7 +20,7 @@ from mesh.transport.blocking import Links
 from protocols.runtimes.collectives import rounds
 from protocols.runtimes.collectives.folding import fold_of
 from protocols.runtimes.collectives.talk import Circle, Talk
-from protocols.runtimes.collectives.work import Background, Finished, Pending, Received, Sent
+from protocols.runtimes.collectives.work import Background, Drawn, Finished, Pending, Received, Sent
 
 __all__ = ["MeshGroup"]
 
@@ -151,9 +151,7 @@ class MeshGroup(ProcessGroup):  # type: ignore[misc]  # torch is not annotated h
         def act(talk: Talk) -> None:
             for out, sources in zip(outs, tensors, strict=True):
                 with _Dense([out], sources) as ((dense,), parts):
-                    folded = torch.empty_like(dense)
-                    rounds.reduce_scatter(talk, folded, parts, fold_of(opts.reduceOp, out.dtype))
-                    dense.copy_(folded)
+                    rounds.reduce_scatter(talk, dense, parts, fold_of(opts.reduceOp, out.dtype))
 
         return self._carry_out(act, outs, opts)
 
@@ -189,12 +187,13 @@ class MeshGroup(ProcessGroup):  # type: ignore[misc]  # torch is not annotated h
         return Finished(tensors) if ticket is None else Sent(self._circle, to, ticket, tensor, self._limit)
 
     def recv(self, tensors: Tensors, sender: int, tag: int) -> Work:
-        tensor = _only(tensors).detach()
-        into = tensor if tensor.is_contiguous() else torch.empty_like(tensor, memory_format=torch.contiguous_format)
+        tensor, into = _place(tensors)
         return Received(self._circle.post(sender, into, self._circle.tagged(tag)), sender, into, tensor, self._limit)
 
     def recv_anysource(self, tensors: Tensors, tag: int) -> Work:
-        raise Misuse("the mesh backend receives from a rank that is named, never from just anyone: say src=")
+        """From whichever member is first. Once it is here, `source_rank` says who that was."""
+        tensor, into = _place(tensors)
+        return Drawn(self._circle, self._circle.post_any(into, self._circle.tagged(tag)), into, tensor, self._limit)
 
     def _carry_out(self, act: Callable[[Talk], None], tensors: Tensors, opts: Any) -> Work:
         seconds: float = opts.timeout.total_seconds()
@@ -234,15 +233,28 @@ class _Dense:
 
 
 def _contiguous(tensor: torch.Tensor) -> torch.Tensor:
+    _refuse_scattered(tensor)
+    return tensor.contiguous()
+
+
+def _refuse_scattered(tensor: torch.Tensor) -> None:
     if tensor.layout != torch.strided or tensor.device.type != "cpu":
         raise Misuse(f"only dense tensors on the processor travel, not {tensor.layout} on {tensor.device}")
-    return tensor.contiguous()
 
 
 def _only(tensors: Tensors) -> torch.Tensor:
     if len(tensors) != 1:
         raise Misuse(f"one tensor at a time, not {len(tensors)}: a device here is one processor")
     return tensors[0]
+
+
+def _place(tensors: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
+    """A tensor to be written, and a contiguous one that a message can arrive in, which is the same if it can be."""
+    tensor = _only(tensors).detach()
+    _refuse_scattered(tensor)
+    if tensor.is_contiguous():
+        return tensor, tensor
+    return tensor, torch.empty_like(tensor, memory_format=torch.contiguous_format)
 
 
 def _rows(tensor: torch.Tensor, size: int) -> list[torch.Tensor]:

@@ -11,7 +11,7 @@ from typing import Self, TypeAlias
 import torch
 
 from mesh.errors import Misuse
-from mesh.transport.blocking import Links, PeerId, Receipt, Ticket
+from mesh.transport.blocking import Links, PeerId, Raffle, Receipt, Ticket
 
 __all__ = ["Circle", "Leaving", "Talk", "bytes_of"]
 
@@ -63,6 +63,13 @@ class Circle:
 
     def post(self, sender: int, into: torch.Tensor, label: bytes) -> Receipt:
         return self.links.post(self._peer(sender), bytes_of(into), label=label)
+
+    def post_any(self, into: torch.Tensor, label: bytes) -> Raffle:
+        return self.links.post_any(map(self._peer, self.others), bytes_of(into), label=label)
+
+    def rank_of(self, peer: PeerId) -> int:
+        """The rank of a member."""
+        return self.parties.index(self.links.peers.index(peer))
 
     def receive(self, sender: int, into: torch.Tensor, label: bytes, timeout: float) -> None:
         self.links.receive_into(self._peer(sender), bytes_of(into), label=label, timeout=timeout)

@@ -13,10 +13,10 @@ from torch.distributed import Work
 from torch.futures import Future
 
 from mesh.errors import DeadlinePassed
-from mesh.transport.blocking import Receipt, Ticket
+from mesh.transport.blocking import Raffle, Receipt, Ticket
 from protocols.runtimes.collectives.talk import Circle
 
-__all__ = ["Background", "Finished", "Pending", "Received", "Sent"]
+__all__ = ["Background", "Drawn", "Finished", "Pending", "Received", "Sent"]
 
 
 class Finished(Work):  # type: ignore[misc]  # torch is not annotated here
@@ -175,3 +175,35 @@ class Received(Finished):
 
     def _source_rank(self) -> int:
         return self._sender
+
+
+class Drawn(Finished):
+    """A message that any rank was asked for.
+
+    Args:
+        into: where it arrives; copied to `tensor` if that is another.
+    """
+
+    def __init__(self, circle: Circle, raffle: Raffle, into: torch.Tensor, tensor: torch.Tensor, limit: float) -> None:
+        super().__init__([tensor])
+        self._circle, self._raffle, self._into, self._tensor, self._limit = circle, raffle, into, tensor, limit
+
+    def wait(self, timeout: timedelta = timedelta()) -> bool:
+        """Until it is here. Raises PeerLost and PeerMisbehaved."""
+        self._raffle.wait(timeout.total_seconds() if timeout > timedelta() else self._limit)
+        if self._into is not self._tensor:
+            self._tensor.copy_(self._into)
+        return True
+
+    def is_completed(self) -> bool:
+        return self._raffle.here
+
+    def is_success(self) -> bool:
+        return self._raffle.here
+
+    def source_rank(self) -> int:
+        """Who sent it. Waits until that is known."""
+        return self._circle.rank_of(self._raffle.wait(self._limit))
+
+    def _source_rank(self) -> int:
+        return self.source_rank()

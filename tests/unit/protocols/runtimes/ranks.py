@@ -78,6 +78,6 @@ def options(kind: Any, **settings: Any) -> Any:
 
 def values(rank: int, size: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     source = torch.Generator().manual_seed(rank)
-    if dtype.is_floating_point:
+    if dtype.is_floating_point or dtype.is_complex:
         return torch.randn(size, generator=source).to(dtype)
     return torch.randint(0, 2 if dtype is torch.bool else 100, (size,), generator=source).to(dtype)

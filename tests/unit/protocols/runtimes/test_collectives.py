@@ -87,6 +87,37 @@ def test_all_reduce(groups: list[MeshGroup], op: Any, step: Any, dtype: torch.dt
             assert torch.equal(functools.reduce(step, parts), result)
 
 
+NUMBERS = (
+    torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool,
+    torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64,
+)  # fmt: skip
+
+
+def test_every_reduction_of_every_kind_of_number(groups: list[MeshGroup]) -> None:
+    """What torch computes on a processor is reduced, large or small, and what it does not compute is a sentence."""
+    done, refused = 0, 0
+    for op, step, _ in REDUCTIONS:
+        for dtype in NUMBERS:
+            parts = [values(rank, 70_001, dtype) for rank in range(len(groups))]
+            try:
+                expected = functools.reduce(step, parts)
+            except RuntimeError:
+                with pytest.raises(Misuse):
+                    fold_of(Op(op), dtype)
+                refused += 1
+                continue
+
+            def act(group: MeshGroup, parts: list[torch.Tensor] = parts, op: Any = op) -> torch.Tensor:
+                tensor = parts[group.rank()].clone()
+                group.allreduce([tensor], options(c10d.AllreduceOptions, reduceOp=Op(op))).wait()
+                return tensor
+
+            assert [True] * len(groups) == [torch.equal(expected, result) for result in everywhere(groups, act)]
+            done += 1
+
+    assert (60, 17) == (done, refused)
+
+
 def test_average(groups: list[MeshGroup]) -> None:
     """An average is the sum divided by the number of ranks, and is refused where it would have to be rounded."""
 
@@ -194,6 +225,22 @@ def test_reduce_scatter(groups: list[MeshGroup], size: int) -> None:
             assert torch.equal(total[rank], result)
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_reduce_scatter_into_its_own_source(groups: list[MeshGroup], size: int) -> None:
+    """The result may lie where our own part lay: that of nobody else is changed by it."""
+    ranks = range(len(groups))
+    total = functools.reduce(torch.add, [values(rank, size * len(ranks)) for rank in ranks]).view(len(ranks), size)
+
+    def act(group: MeshGroup) -> torch.Tensor:
+        parts = list(values(group.rank(), size * len(ranks)).view(len(ranks), size))
+        settings = options(c10d.ReduceScatterOptions, reduceOp=Op(Op.SUM))
+        group.reduce_scatter([parts[group.rank()]], [parts], settings).wait()
+        return parts[group.rank()]
+
+    for rank, result in enumerate(everywhere(groups, act)):
+        assert torch.equal(total[rank], result)
+
+
 def test_all_to_all(groups: list[MeshGroup]) -> None:
     """Each has something for each, of different sizes; nothing is lost or mixed up, as lists and as one tensor."""
     ranks = range(len(groups))
@@ -256,6 +303,27 @@ def test_messages_between_two(groups: list[MeshGroup]) -> None:
         assert torch.equal(values(rank + 5, 2_000_000), large)
 
 
+def test_messages_from_anybody(groups: list[MeshGroup]) -> None:
+    """Who does not say from whom gets each message once, in place or scattered, and is told whose it was."""
+    ranks = range(1, len(groups))
+
+    def act(group: MeshGroup) -> list[tuple[int, bool]]:
+        me = group.rank()
+        if me > 0:
+            group.send([values(me, 6)], 0, 3).wait()
+            return []
+        taken = []
+        for place in (torch.empty(6), torch.empty(12)[::2])[: len(ranks)]:
+            work = group.recv_anysource([place], 3)
+            assert work.wait()
+            assert work.is_completed()
+            sender = work._source_rank()
+            taken.append((sender, torch.equal(values(sender, 6), place)))
+        return taken
+
+    assert [(rank, True) for rank in ranks] == sorted(everywhere(groups, act)[0])
+
+
 def test_tensors_in_pieces(groups: list[MeshGroup]) -> None:
     """Transposed, strided and empty tensors, scalars, and leaves that need gradients are as good as any."""
 
@@ -307,9 +375,9 @@ def test_sub_groups_do_not_meet(links: list[Links]) -> None:
 
 
 def test_wrong_use(groups: list[MeshGroup]) -> None:
-    """Anybody's messages, negative tags, several tensors at once and sparse tensors are refused with a sentence."""
+    """Negative tags, several tensors at once and sparse tensors are refused with a sentence."""
     wrong: list[Callable[[], Any]] = [
-        lambda: groups[0].recv_anysource([torch.ones(1)], 0),
+        lambda: groups[0].recv_anysource([torch.ones(2).to_sparse()], 0),
         lambda: groups[0].send([torch.ones(1)], 1, -1),
         lambda: groups[0].send([torch.ones(1), torch.ones(1)], 1, 0),
         lambda: groups[0].allreduce([torch.ones(2).to_sparse()], options(c10d.AllreduceOptions, reduceOp=Op(Op.SUM))),
