@@ -102,7 +102,7 @@ class Shared(CrypTensor):  # type: ignore[misc]  # CrypTen is not annotated
 
     @property
     def data(self) -> Any:
-        """A stand-in of our shape, for code that asks for shapes. It holds no share, and cannot be written to."""
+        """A stand-in of our shape, for code that asks for shapes. It holds no share, and writing to it changes none."""
         return torch.zeros(()).expand(self._tensor.shape)
 
     @property

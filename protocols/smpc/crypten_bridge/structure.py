@@ -8,13 +8,19 @@ import torch
 
 from mesh.errors import BadInput
 from protocols.smpc.crypten_bridge.pair import Pair
-from protocols.smpc.crypten_bridge.shared import Shared
+from protocols.smpc.crypten_bridge.shared import CrypTensor, Shared
 
 __all__ = ["Structure"]
 
 
 class Structure(Shared):
     """What CrypTen's generic code cannot do with two shares at once. The rest `Pair` does."""
+
+    def __getitem__(self, index: Any) -> Any:
+        """A part, with the gradient that belongs to it (which CrypTen's own tensors lose here)."""
+        if CrypTensor.AUTOGRAD_ENABLED and self.requires_grad:
+            return self.__getattribute__("__getitem__")(index)  # through CrypTen's autograd, and here again
+        return self.around(self._tensor.apply("__getitem__", index))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         theirs = self._pair(value)
