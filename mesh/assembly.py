@@ -25,11 +25,13 @@ from mesh.errors import IdentityError
 from mesh.ids import PeerId
 from mesh.node import Lends, Node
 from mesh.plugins import Installed, load_protocols
-from mesh.protocol import Device, Means
+from mesh.protocol import Device, Means, Permits
 from mesh.resources import Memory
+from mesh.showcase import Showcase
 from mesh.store.catalogue import Catalogue
 from mesh.store.directory import Directory
 from mesh.store.ownership import owned
+from mesh.store.vault import SealedVault, vault_key
 from mesh.transport.http import HttpTransport
 
 __all__ = ["assembled", "binds", "discovery"]
@@ -54,20 +56,40 @@ async def assembled(config: NodeConfig) -> AsyncIterator[Insides]:
         identity = await loaded(config.identity, look)
         store = Directory(config.state / "store")
         memory = Memory(config.memory)
-        means = Means(threads=config.threads, memory=config.memory, owner=config.owner)
+        catalogue = Catalogue(config.state / "models", store)
+        vault = SealedVault(config.state / "vault", vault_key(config.identity))
+        means = Means(
+            threads=config.threads,
+            memory=config.memory,
+            owner=config.owner,
+            permits=_permits(config),
+            model=lambda name: catalogue.find(name).spec,
+            vault=vault,
+        )
         installed = load_protocols(config.protocols, means)
         for reason in installed.missing.values():
             log.warning("left out: %s", reason)
         transport = HttpTransport(identity, binds(config), heartbeat=config.heartbeat)
         await stack.enter_async_context(_join_door(config))
         await stack.enter_async_context(kept_fresh(identity, look, transport.refresh))
-        node = await stack.enter_async_context(_node(config, transport, installed, memory, store))
+        lends = Lends(
+            owner=config.owner,
+            memory=memory.available,
+            seats=config.seats,
+            store=store,
+            showcase=Showcase(catalogue, means.permits, vault),
+            identity=config.identity,
+            listen=binds(config)[0].host,
+            boxes=config.box_ports,
+        )
+        node = await stack.enter_async_context(_node(config, transport, installed, lends))
         inside = Insides(
             node=node,
             identity=lambda: transport.identity,
             installed=installed,
-            catalogue=Catalogue(config.state / "models", store),
+            catalogue=catalogue,
             store=store,
+            vault=vault,
             memory=memory,
             owner=config.owner,
             seats=config.seats,
@@ -121,18 +143,16 @@ async def _join_door(config: NodeConfig) -> AsyncIterator[None]:
         yield
 
 
-def _node(config: NodeConfig, transport: HttpTransport, installed: Installed, memory: Memory, store: Directory) -> Node:
+def _node(config: NodeConfig, transport: HttpTransport, installed: Installed, lends: Lends) -> Node:
     return Node(
         transport=transport,
         discovery=discovery(config),
         protocols=installed.protocols,
         device=Device(),
-        lends=Lends(
-            owner=config.owner,
-            memory=memory.available,
-            seats=config.seats,
-            store=store,
-            identity=config.identity,
-            listen=binds(config)[0].host,
-        ),
+        lends=lends,
     )
+
+
+def _permits(config: NodeConfig) -> Permits:
+    offers = tuple((name, who) for name, _, who in (offer.partition("=") for offer in config.offers))
+    return Permits(offers=offers, receives=config.receives, parties=config.parties)

@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 from mesh import client
 from mesh.doors.language import ModelView, PeerView, Status
 from mesh.errors import MeshError, NoNode
+from mesh.results import Kept
 from mesh.service import Statistics
 from mesh.store.catalogue import Manifest
 from mesh.stream import Report
@@ -60,6 +61,22 @@ class Client:
     def models(self) -> list[ModelView]:
         """The models that the node knows by name."""
         return self._loop.wait(self._node.models())
+
+    def lent_models(self) -> list[ModelView]:
+        """The models that other devices in sight lend us."""
+        return self._loop.wait(self._node.lent_models())
+
+    def results(self) -> list[Kept]:
+        """Answers that were sent here by others' jobs, and what others keep for us."""
+        return self._loop.wait(self._node.results())
+
+    def result(self, name: str, *, peer: str = "") -> list[Tensors]:
+        """The answers received under a name, in order."""
+        return self._loop.wait(self._node.result(name, peer=peer))
+
+    def remove_result(self, name: str, *, peer: str = "") -> list[MeshError]:
+        """Delete answers, or have others delete what they keep for us."""
+        return self._loop.wait(self._node.remove_result(name, peer=peer))
 
     def model(self, name: str) -> Manifest:
         """All about one model."""

@@ -23,8 +23,9 @@ import msgspec
 
 from mesh.blobs import BlobRef
 from mesh.doors.knock import knock
-from mesh.doors.language import JobOrder, ModelView, Open, PeerView, Status, decode, encode
-from mesh.errors import BadFrame, BadInput
+from mesh.doors.language import Fault, JobOrder, ModelView, Open, PeerView, Status, decode, encode
+from mesh.errors import BadFrame, BadInput, MeshError
+from mesh.results import Kept
 from mesh.settings import settings
 from mesh.store.catalogue import Manifest
 from mesh.tensors import Tensors
@@ -81,8 +82,12 @@ class Client:
         """The models that the node knows by name."""
         return await self._get("/v1/models", list[ModelView])
 
+    async def lent_models(self) -> list[ModelView]:
+        """The models that other devices in sight lend us. Each is asked; takes 2 s where one does not answer."""
+        return await self._get("/v1/models?lent", list[ModelView])
+
     async def model(self, name: str) -> Manifest:
-        """All about one model. Raises BadInput if there is none."""
+        """All about one model, "NAME@PEER" for one that another device lends. Raises BadInput if there is none."""
         return await self._get(_model_path(name), Manifest)
 
     async def add_model(
@@ -112,6 +117,33 @@ class Client:
     async def remove_model(self, name: str) -> None:
         """Forget a model. Raises BadInput if there is none."""
         await self._ask("DELETE", _model_path(name))
+
+    async def results(self) -> list[Kept]:
+        """Answers that were sent here by others' jobs, and what others keep for us."""
+        return await self._get("/v1/results", list[Kept])
+
+    async def result(self, name: str, *, peer: str = "") -> list[Tensors]:
+        """The answers received under a name, in order.
+
+        Args:
+            peer: whose job it was, by enough of its id; needed where several have used the name.
+
+        Raises:
+            BadInput: there are none, or several jobs' answers have that name.
+        """
+        answer = await self._ask("GET", _result_path(name, peer))
+        try:
+            return msgspec.msgpack.decode(answer, type=list[Tensors])
+        except msgspec.DecodeError as error:
+            raise BadFrame(f"The node says what this version does not understand: {error}.") from error
+
+    async def remove_result(self, name: str, *, peer: str = "") -> list[MeshError]:
+        """Delete answers, or have others delete what they keep for us; why some of them could not be told.
+
+        Raises BadInput: nothing is kept under that name.
+        """
+        faults = _decoded(await self._ask("DELETE", _result_path(name, peer)), list[Fault])
+        return [fault.raised() for fault in faults]
 
     async def submit(self, protocol: str, *, deadline: float = 60.0, **spec: Any) -> Any:
         """Do a job once: plan it, gather its group, run it. Its result, as plain values.
@@ -211,6 +243,10 @@ def _prepared(source: Path, name: str, protocol: str | None, options: Mapping[st
 
 def _model_path(name: str) -> str:
     return f"/v1/models/{quote(name, safe='')}"
+
+
+def _result_path(name: str, peer: str) -> str:
+    return f"/v1/results/{quote(name, safe='')}?from={quote(peer, safe='')}"
 
 
 def _pieces(listing: bytes, data: bytes) -> Iterator[bytes]:

@@ -22,6 +22,8 @@ LOG_FORMATS: tuple[str, ...] = get_args(LogFormat)
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
+_PEER = re.compile(r"[a-z2-7]{51}[aq]")
+_PORTS = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
 _SOCKET_PATH = 107
 """Bytes of the longest path that Linux gives a Unix socket."""
 
@@ -90,6 +92,22 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Seconds between pings. A peer that vanished is noticed within 1.5 * heartbeat; each idle channel costs
     2 / heartbeat packets a second. Equal throughout a mesh."""
 
+    offers: tuple[str, ...] = ()
+    """Private models of this device that others may have computed, each "NAME=PEER": a peer's id, or "anyone" of the
+    mesh; "*" for every model. They learn the model's operators and shapes, and may copy it by asking often."""
+
+    receives: tuple[str, ...] = ()
+    """Peers whose private jobs may name this device as a receiver of answers: ids, or "anyone" of the mesh. What comes
+    is kept until it is over, at most 1 GiB from each."""
+
+    parties: tuple[str, ...] = ()
+    """Peers that may hold shares of private models and inputs of this device: ids. Empty: any three of different
+    owners, by what they say of themselves. Naming them is what protects from one person with three devices."""
+
+    boxes: str = ""
+    """TCP ports at which sessions' child processes listen for their fellows, "7420-7439" for instance, for a firewall
+    to let through. Each session takes one while it forms. Empty: any free one."""
+
     protocols: tuple[str, ...] = ()
     """Protocols that this node takes part in. Empty: every one that is installed and loads."""
 
@@ -140,9 +158,26 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         return self.state / "authority"
 
     @property
+    def box_ports(self) -> tuple[int, int]:
+        """First and last of `boxes`; 0 and 0 for any."""
+        found = _PORTS.fullmatch(self.boxes)
+        return (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+
+    @property
     def identity(self) -> Path:
         """Where this node's key and certificates are."""
         return self.state / "identity"
+
+    def _strangers(self) -> list[str]:
+        """What names neither a peer nor anyone."""
+        found = [
+            f"offers: {offer[:80]!r} is none; write NAME=PEER, PEER being an id of 52 characters, or anyone."
+            for offer in self.offers
+            if not offer.partition("=")[0] or not _is_somebody(offer.partition("=")[2])
+        ]
+        for name, peers in (("receives", self.receives), ("parties", self.parties)):
+            found += [f"{name}: {who[:80]!r} is no id of a peer, nor anyone." for who in peers if not _is_somebody(who)]
+        return found
 
     def _troubles(self) -> list[str]:
         found = []
@@ -154,11 +189,19 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             found.append(f"heartbeat: {self.heartbeat:g} s makes no sense; use 0.1 to 3600.")
         if not 1 <= self.threads <= 1024:
             found.append(f"threads: {self.threads} makes no sense; use 1 to the number of cores.")
+        first, last = self.box_ports
+        if self.boxes and not 0 < first <= last < 2**16:
+            found.append(f"boxes: {self.boxes[:40]!r} is no range of ports; write for instance 7420-7439.")
+        found += self._strangers()
         if not 1 <= self.seats <= 10_000:
             found.append(f"seats: {self.seats} makes no sense; use 1 to 10000.")
         if len(str(self.control).encode()) > _SOCKET_PATH:
             found.append(f"control: {self.control} is longer than the {_SOCKET_PATH} bytes of a socket's path.")
         return found
+
+
+def _is_somebody(who: str) -> bool:
+    return who == "anyone" or _PEER.fullmatch(who) is not None
 
 
 def parse_toml(text: str) -> dict[str, Any]:

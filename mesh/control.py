@@ -11,19 +11,28 @@ from mesh.contracts import Sighting, Transport
 from mesh.errors import BadFrame, PeerDeclined, PeerMisbehaved, WireError
 from mesh.messages import Message, canonical, from_canonical, message, pack, unpack
 from mesh.protocol import Plan, Protocol
+from mesh.store.catalogue import Port
 from mesh.wire import Frame
 
 __all__ = [
     "Accepted",
     "Ask",
     "Began",
+    "Browse",
     "Chunk",
     "Declined",
+    "Describe",
+    "Described",
+    "Forget",
+    "Forgotten",
     "Invite",
     "MOST_RANKS",
     "Offer",
+    "Outcast",
     "Release",
     "Released",
+    "Shown",
+    "Specimen",
     "Start",
     "VOCABULARY",
     "Want",
@@ -105,6 +114,13 @@ class Released(Message, frozen=True):
     """It is free again."""
 
 
+@message("mesh.outcasts", reveals="which devices are out for good, as the authority has signed it")
+class Outcast(Message, frozen=True):
+    """These are the lists that I have; tell me if yours are newer."""
+
+    lists: tuple[bytes, ...]
+
+
 @message("mesh.want", reveals="that we need this blob")
 class Want(Message, frozen=True):
     """Send me one chunk of the blob with this SHA-256."""
@@ -120,6 +136,55 @@ class Chunk(Message, frozen=True):
     data: memoryview
 
 
+@message("mesh.browse", reveals="that we look for models that others lend")
+class Browse(Message, frozen=True):
+    """Which of your models may I have computed?"""
+
+
+class Specimen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A model that its owner lends: what it is called there, what runs it, and what goes in and comes out."""
+
+    name: str
+    protocol: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+
+@message("mesh.shown", reveals="names and shapes of the models that whoever asked may have computed")
+class Shown(Message, frozen=True):
+    """These."""
+
+    models: tuple[Specimen, ...]
+
+
+@message("mesh.describe", reveals="which model we want to have computed")
+class Describe(Message, frozen=True):
+    """Tell me all of that model that is no secret."""
+
+    name: str
+
+
+@message("mesh.described", reveals="a model's operators and shapes, without weights or a name to fetch them by")
+class Described(Message, frozen=True):
+    """Its manifest, in canonical form, as far as others are told."""
+
+    manifest: bytes
+
+
+@message("mesh.forget", reveals="what we call something that was kept for us")
+class Forget(Message, frozen=True):
+    """Delete what you keep for me under that name."""
+
+    name: str
+
+
+@message("mesh.forgotten", reveals="how many things were deleted")
+class Forgotten(Message, frozen=True):
+    """So many are gone."""
+
+    count: int
+
+
 VOCABULARY: tuple[type[Message], ...] = (
     Ask,
     Offer,
@@ -132,6 +197,12 @@ VOCABULARY: tuple[type[Message], ...] = (
     Released,
     Want,
     Chunk,
+    Browse,
+    Shown,
+    Describe,
+    Described,
+    Forget,
+    Forgotten,
 )
 """Every word of the control language: what any member of the mesh may hear from us outside a session."""
 

@@ -10,8 +10,11 @@ from mesh.control import (
     Accepted,
     Ask,
     Began,
+    Browse,
     Chunk,
     Declined,
+    Describe,
+    Forget,
     Invite,
     Offer,
     Release,
@@ -28,7 +31,7 @@ from mesh.ids import PeerId, Rank, SessionId, belongs
 from mesh.messages import Message, unpack
 from mesh.protocol import Device, Protocol
 from mesh.seat import Seat
-from mesh.store.contract import Store
+from mesh.showcase import Shelf
 from mesh.table import Table
 from mesh.wire import Frame
 
@@ -41,7 +44,7 @@ class Desk:
     """Args:
     offer: what this device would lend to a protocol that it runs.
     device: lent to sessions that others ask us to join.
-    store: blobs that any member of the mesh may fetch by their SHA-256; None serves none.
+    shelf: blobs that any member of the mesh may fetch by their SHA-256, and what is shown and kept for others.
     """
 
     def __init__(
@@ -52,14 +55,14 @@ class Desk:
         table: Table,
         offer: Callable[[str], Awaitable[Offer]],
         device: Device,
-        store: Store | None,
+        shelf: Shelf,
     ) -> None:
         self._me = me
         self._protocols = protocols
         self._table = table
         self._offer = offer
         self._device = device
-        self._store = store
+        self._shelf = shelf
 
     async def answer(self, peer: PeerId, question: Frame) -> Frame:
         """The answer to one control request. Never raises a MeshError."""
@@ -82,8 +85,21 @@ class Desk:
                 release = unpack(Release, question.body)
                 self._seat_of(peer, release.session).end(SessionError(f"Released: {one_line(release.reason)}"))
                 return Released()
+        return self._looked_up(peer, question)
+
+    def _looked_up(self, peer: PeerId, question: Frame) -> Message:
+        """What is answered from files."""
+        match question.kind:
             case Want.kind:
-                return self._serve(unpack(Want, question.body))
+                want = unpack(Want, question.body)
+                return Chunk(data=memoryview(self._shelf.chunk(want.digest, want.index)))
+            case Browse.kind:
+                unpack(Browse, question.body)
+                return self._shelf.showcase.listing(peer)
+            case Describe.kind:
+                return self._shelf.showcase.describe(peer, unpack(Describe, question.body).name)
+            case Forget.kind:
+                return self._shelf.showcase.forget(peer, unpack(Forget, question.body).name)
         return Declined(reason=f"I do not know what {question.kind[:80]!r} means.")
 
     def _consider(self, peer: PeerId, invite: Invite) -> Message:
@@ -107,8 +123,3 @@ class Desk:
         if seat is None or seat.plan.roster[0] != peer:
             raise SessionError("You did not invite me to that session.")
         return seat
-
-    def _serve(self, want: Want) -> Message:
-        if self._store is None or want.index < 0:
-            return Declined(reason="I have no such blob.")
-        return Chunk(data=memoryview(self._store.chunk(want.digest, want.index)))

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from mesh.browsing import Browser
 from mesh.contracts import Address, Discovery, Sighting, Traffic, Transport
 from mesh.control import Offer
 from mesh.desk import Desk
@@ -23,6 +24,7 @@ from mesh.ids import PeerId, SessionId
 from mesh.protocol import Boxes, Candidate, Device, Feed, Job, Plan, Protocol
 from mesh.recruit import Answered, Recruiter
 from mesh.service import Service
+from mesh.showcase import Shelf, Showcase
 from mesh.store.contract import Store
 from mesh.store.fetch import StoredBlobs
 from mesh.table import Table
@@ -41,6 +43,7 @@ class Lends:
         memory: bytes that a job may take, asked anew each time.
         seats: most sessions at once, its own included; above it, invitations are declined.
         store: blobs, fetched for sessions here and served to members of the mesh; None keeps and serves none.
+        showcase: what others may see of our models; None shows nothing.
         identity: folder with this device's key, for child processes that sessions start; None lets them start none.
         listen: literal address at which those may listen.
         boxes: the first and the last port at which they may; 0 and 0 for any that is free.
@@ -50,6 +53,7 @@ class Lends:
     memory: Callable[[], int] = field(default=lambda: 0)
     seats: int = 32
     store: Store | None = None
+    showcase: Showcase | None = None
     identity: Path | None = None
     listen: str = "127.0.0.1"
     boxes: tuple[int, int] = (0, 0)
@@ -74,6 +78,7 @@ class Node:
 
     Attributes:
         addresses: where it listens, once entered.
+        browser: for what other devices lend, and keep for us.
     """
 
     def __init__(
@@ -91,6 +96,7 @@ class Node:
         self._protocols = {protocol.name: protocol for protocol in protocols}
         self._lends = lends = lends or Lends()
         self._recruiter = Recruiter(transport, discovery)
+        self.browser = Browser(transport, discovery)
         find = self._recruiter.find
         if lends.store is not None:
             device = replace(device, blobs=StoredBlobs(lends.store, transport, find))
@@ -100,7 +106,12 @@ class Node:
         self._device = device
         self._table = Table(transport, find, lends.seats)
         self._desk = Desk(
-            transport.peer, self._protocols, table=self._table, offer=self._offer, device=device, store=lends.store
+            transport.peer,
+            self._protocols,
+            table=self._table,
+            offer=self._offer,
+            device=device,
+            shelf=Shelf(lends.store, lends.showcase),
         )
         self._speeds: dict[str, asyncio.Task[float]] = {}
         self._stack = AsyncExitStack()

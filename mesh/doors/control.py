@@ -3,10 +3,14 @@
     GET    /v1/status               Status
     GET    /v1/peers                list of PeerView; asks each of them
     GET    /v1/models               list of ModelView
-    GET    /v1/models/{name}        Manifest
+    GET    /v1/models?lent          those that other devices lend; asks each of them
+    GET    /v1/models/{name}        Manifest; NAME@PEER asks that peer, which lends it
     PUT    /v1/models/{name}        Manifest; its blobs must be here
     DELETE /v1/models/{name}        forget the model, and blobs that no other model needs
     PUT    /v1/blobs/{digest}       ?listing=N: N bytes of JSON, a BlobRef, then the blob's own bytes
+    GET    /v1/results              list of Kept: answers received, and what others keep for us
+    GET    /v1/results/{name}       ?from=PEER: the answers, in MessagePack, a list of tensors by name
+    DELETE /v1/results/{name}       ?from=PEER: deleted, here and at whoever keeps a part; who could not be told
     POST   /v1/jobs                 JobOrder; the job's result
     GET    /v1/services             a WebSocket: a model served, see `mesh.doors.language`
 
@@ -31,8 +35,9 @@ from mesh.blobs import BlobRef
 from mesh.doors.language import Fault, JobOrder, ModelView, decode, encode
 from mesh.doors.orders import job_of
 from mesh.doors.streaming import serve_stream
-from mesh.doors.views import Insides, peers, status
+from mesh.doors.views import Insides, peers, removed, status
 from mesh.errors import BadInput, ConfigError, MeshError, StoreError
+from mesh.results import answers_in, kept_in
 from mesh.store.catalogue import Manifest
 
 __all__ = ["open_control_door"]
@@ -72,6 +77,9 @@ def _application(inside: Insides) -> web.Application:
             web.put("/v1/models/{name}", door.put_model),
             web.delete("/v1/models/{name}", door.remove_model),
             web.put("/v1/blobs/{digest}", door.put_blob),
+            web.get("/v1/results", door.results),
+            web.get("/v1/results/{name}", door.result),
+            web.delete("/v1/results/{name}", door.remove_result),
             web.post("/v1/jobs", door.submit),
             web.get("/v1/services", door.stream),
         ]
@@ -90,11 +98,13 @@ class _Door:
         return _answer(await peers(self._inside))
 
     async def models(self, request: web.Request) -> web.Response:
+        if "lent" in request.query:
+            return _answer([ModelView.lent(lent) for lent in await self._inside.node.browser.lent()])
         catalogue = self._inside.catalogue
         return _answer([ModelView.of(catalogue.find(name)) for name in catalogue.names()])
 
     async def model(self, request: web.Request) -> web.Response:
-        return _answer(self._inside.catalogue.find(request.match_info["name"]))
+        return _answer(await self._inside.model(request.match_info["name"]))
 
     async def put_model(self, request: web.Request) -> web.Response:
         manifest: Manifest = decode(await request.read(), Manifest)
@@ -113,6 +123,18 @@ class _Door:
             raise BadInput(f"The listing is of another blob than {request.match_info['digest'][:12]}.")
         await self._keep(ref, request.content)
         return _answer(ref)
+
+    async def results(self, request: web.Request) -> web.Response:
+        return _answer(await asyncio.to_thread(kept_in, self._inside.vault))
+
+    async def result(self, request: web.Request) -> web.Response:
+        name, peer = request.match_info["name"], request.query.get("from", "")
+        answers = await asyncio.to_thread(answers_in, self._inside.vault, name, peer)
+        return web.Response(body=msgspec.msgpack.encode(answers), content_type="application/msgpack")
+
+    async def remove_result(self, request: web.Request) -> web.Response:
+        name, peer = request.match_info["name"], request.query.get("from", "")
+        return _answer(await removed(self._inside, name, peer))
 
     async def submit(self, request: web.Request) -> web.Response:
         order: JobOrder = decode(await request.read(), JobOrder)

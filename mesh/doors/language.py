@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 import mesh.errors
+from mesh.browsing import Lent
 from mesh.contracts import Traffic
 from mesh.errors import Busy, MeshError, Misuse, PeerError
 from mesh.ids import PeerId
@@ -121,6 +122,7 @@ class ModelView(msgspec.Struct, frozen=True, kw_only=True):
         source: SHA-256 of the file that was added.
         size: bytes of all that it was made into.
         blobs: how many pieces that are.
+        at: the device that lends it, if it is another one's. Then nothing is told of what it is made of.
     """
 
     name: str
@@ -130,6 +132,22 @@ class ModelView(msgspec.Struct, frozen=True, kw_only=True):
     blobs: int
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
+    at: str = ""
+
+    @classmethod
+    def lent(cls, lent: Lent) -> ModelView:
+        """A model of another device's."""
+        model = lent.model
+        return cls(
+            name=model.name,
+            protocol=model.protocol,
+            source="",
+            size=0,
+            blobs=0,
+            inputs=model.inputs,
+            outputs=model.outputs,
+            at=lent.peer,
+        )
 
     @classmethod
     def of(cls, manifest: Manifest) -> ModelView:

@@ -70,7 +70,7 @@ class _Stream:
 
     async def _serve(self) -> None:
         order = await self._order()
-        job = serving_job(order, self._inside.catalogue.find(order.model), self._inside.installed.protocols)
+        job = serving_job(order, await self._inside.model(order.model), self._inside.installed.protocols)
 
         def hear(event: object) -> None:
             self._hear(event, progress=order.progress)

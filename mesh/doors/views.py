@@ -10,18 +10,19 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from mesh.control import Offer
-from mesh.doors.language import PeerView, PlanView, StageView, Status, plain
-from mesh.errors import IdentityError, MeshError, PeerDeclined, PeerError, PeerMisbehaved
+from mesh.doors.language import Fault, PeerView, PlanView, StageView, Status, plain
+from mesh.errors import BadInput, IdentityError, MeshError, PeerDeclined, PeerError, PeerMisbehaved
 from mesh.identity import Identity
 from mesh.node import Node
 from mesh.plugins import Installed
-from mesh.protocol import Plan
+from mesh.protocol import Plan, Vault
 from mesh.recruit import Answered
 from mesh.resources import Memory, usage
-from mesh.store.catalogue import Catalogue
+from mesh.results import keepers, kept_in
+from mesh.store.catalogue import Catalogue, Manifest
 from mesh.store.contract import Store
 
-__all__ = ["Insides", "peers", "plan_view", "status"]
+__all__ = ["Insides", "peers", "plan_view", "removed", "status"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Insides:
         identity: who we are, by the certificate that is shown now.
         owner, seats: as configured.
         started: the loop's time when the node began.
+        vault: what is kept for a time; None keeps nothing.
     """
 
     node: Node
@@ -43,6 +45,11 @@ class Insides:
     owner: str
     seats: int
     started: float
+    vault: Vault | None = None
+
+    async def model(self, name: str) -> Manifest:
+        """A model of ours, or "NAME@PEER" of another device that lends it. Raises as `find` and `describe` do."""
+        return await self.node.browser.describe(name) if "@" in name else self.catalogue.find(name)
 
 
 def status(inside: Insides) -> Status:
@@ -92,6 +99,26 @@ def plan_view(plan: Plan[Any, Any]) -> PlanView:
     """Who does what. The spec is left out: whoever asked for the job knows it, and it may be large."""
     stages = tuple(StageView(stage.peer, stage.role, dict(plain(stage.task))) for stage in plan.stages)
     return PlanView(plan.protocol, plan.quorum, stages)
+
+
+async def removed(inside: Insides, name: str, peer: str = "") -> list[Fault]:
+    """Delete what is kept under a name, here and at whoever keeps a part of it for us; why some could not be told.
+
+    Args:
+        peer: whose job it was, by enough of its id; "" for anybody's.
+
+    Raises:
+        BadInput: nothing is kept under that name.
+    """
+    mine = [kept for kept in kept_in(inside.vault) if kept.name == name and kept.peer.startswith(peer)]
+    if not mine or inside.vault is None:
+        raise BadInput(f"Nothing is kept as {name[:80]!r}: see `mesh results`.")
+    others = keepers(inside.vault, inside.node.peer, name) if any(kept.kind == "elsewhere" for kept in mine) else ()
+    failed = await inside.node.browser.forget([one for one in others if one != inside.node.peer], name)
+    for kept in mine:
+        for kind in ("answers", "kept", "shares"):
+            inside.vault.remove(kept.peer, f"{kind}/{name}")
+    return [Fault.of(error) for error in failed.values()]
 
 
 def _version() -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,9 @@ class Manifest:
         blobs: what it was made into; the protocol's spec says how they fit together.
         spec: fields of that protocol's spec which the model decides.
         notes: for people and for readers of files, such as how a picture becomes its input.
+        kept: fields of `spec` that no other device is told. A model that has some can be lent: the spec of its protocol
+            takes `lender` and `model` in their place, the id of the device that keeps it and its name there.
+        at: the device that keeps it, if it is another one.
     """
 
     name: str
@@ -48,6 +52,23 @@ class Manifest:
     outputs: tuple[Port, ...]
     spec: dict[str, Any]
     notes: dict[str, Any] = field(default_factory=dict)
+    kept: tuple[str, ...] = ()
+    at: str = ""
+
+    def for_others(self, notes: Collection[str]) -> Manifest:
+        """What those may know to whom this model is lent. `notes`: those of them that they need."""
+        return replace(
+            self,
+            source=BlobRef.of(b""),
+            blobs=(),
+            spec={name: value for name, value in self.spec.items() if name not in self.kept},
+            notes={name: note for name, note in self.notes.items() if name in notes},
+            kept=(),
+        )
+
+    def lent_by(self, peer: str) -> Manifest:
+        """As it is used on another device than `peer`, which keeps it."""
+        return replace(self, spec={**self.spec, "lender": peer, "model": self.name}, at=peer)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -65,7 +86,14 @@ class Catalogue:
         self._store = store
 
     def put(self, manifest: Manifest) -> None:
-        """Keep a model under its name, in place of any other. Raises StoreError if one of its blobs is not here."""
+        """Keep a model under its name, in place of any other.
+
+        Raises:
+            StoreError: one of its blobs is not here.
+            BadInput: another device keeps it.
+        """
+        if manifest.at:
+            raise BadInput(f"The model {manifest.name} is kept by another device: use it from there.")
         for ref in manifest.blobs:
             if ref.digest not in self._store:
                 raise StoreError(f"The model {manifest.name} needs blob {ref.digest[:12]}, which is not in the store.")

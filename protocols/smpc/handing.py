@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from mesh.errors import PeerMisbehaved
 from mesh.ids import Rank
+from protocols.smpc.aside import aside
 from protocols.smpc.circle import Circle
 from protocols.smpc.dealing import WORD, Dealer, drawn_by, pieces, seeds_for
 from protocols.smpc.replicated.link import Words
@@ -27,8 +28,6 @@ from protocols.smpc.words import Clear, Handing, Share
 __all__ = ["Hander", "Piece", "taken_pieces", "taken_seeds"]
 
 Piece = Share | Clear
-
-_LARGE = 2**16  # numbers that take longer to mask than another thread takes to be told
 
 
 class Hander:
@@ -75,7 +74,7 @@ class Hander:
         for place in pieces(row.size):
             words = row[place]
             if secret:
-                words = await asyncio.to_thread(dealer.masked, words) if words.size > _LARGE else dealer.masked(words)
+                words = await aside(words.size, dealer.masked, words)
             async with asyncio.TaskGroup() as tasks:
                 for number, rank in enumerate(self._parties):
                     tasks.create_task(self._circle.send(rank, self._piece(batch, words, number, secret=secret)))

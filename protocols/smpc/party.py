@@ -14,6 +14,7 @@ import msgspec
 from mesh.errors import BadInput, Misuse, PeerMisbehaved, SessionError, StoreError
 from mesh.protocol import Device
 from protocols.runtimes.box import Box
+from protocols.smpc.aside import aside
 from protocols.smpc.circle import Circle
 from protocols.smpc.dealing import MODEL, WORD, total
 from protocols.smpc.handing import taken_pieces, taken_seeds
@@ -136,7 +137,7 @@ class Member:
 
     async def _hold(self, seq: int, port: str, number: int) -> None:
         word = self._spec.held[port]
-        kept = await asyncio.to_thread(self._kept, word, number)
+        kept = await aside(total(self._spec.program.inputs), self._kept, word, number)
         await self._box.ask(Order(Hold(seq, port, kept.fraction, kept.first, kept.second)), Done)
 
     def _kept(self, word: str, number: int) -> KeptShares:
@@ -159,7 +160,7 @@ class Member:
 
     async def _tell(self, seq: int, answer: Answer) -> None:
         if self._spec.keeps:
-            await asyncio.to_thread(self._keep, seq, answer)
+            await aside(total(self._spec.program.outputs), self._keep, seq, answer)
         result = Result(seq=seq, words=memoryview(answer.words), check=answer.check)
         for rank in self._roles.receivers:
             await self._circles.results.send(rank, result)

@@ -21,9 +21,11 @@ from mesh.ids import PeerId, Rank
 from mesh.protocol import Candidate, Device, Means, Plan, Protocol, Stage
 from protocols.arrays import tensors_of
 from protocols.runtimes.box import Box, Limits
+from protocols.smpc.aside import aside
 from protocols.smpc.asking import Asker
 from protocols.smpc.circle import Circle
 from protocols.smpc.consenting import objection
+from protocols.smpc.dealing import total
 from protocols.smpc.keeping import Shares, bound_to, keep_answer, remember
 from protocols.smpc.lending import LENDING, lend
 from protocols.smpc.party import Circles, Member
@@ -126,7 +128,7 @@ class Private(Protocol[PrivateSpec, Part, None]):
             raise SessionError("This device keeps nothing, so it can receive nothing.")
 
         async def deliver(seq: int, outputs: dict[str, Array]) -> None:
-            await asyncio.to_thread(keep_answer, vault, owner, spec, seq, tensors_of(outputs))
+            await aside(total(spec.program.outputs), keep_answer, vault, owner, spec, seq, tensors_of(outputs))
             await circle.send(ASKER, Received(seq=seq))
 
         receiver = Receiver(circle, roles.parties, spec.program.outputs, FixedPoint(spec.fraction), deliver)

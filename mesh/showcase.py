@@ -1,0 +1,81 @@
+"""What this device shows of its own to others who may see it, and what it deletes when told to. No network.
+
+A model can be lent if its manifest keeps fields of its spec to itself: whoever is offered it learns all the rest, and
+neither those fields nor what any blob of it is called.
+"""
+
+from __future__ import annotations
+
+from mesh.control import Described, Forgotten, Shown, Specimen
+from mesh.errors import BadInput, MeshError, StoreError
+from mesh.ids import PeerId
+from mesh.messages import canonical
+from mesh.protocol import Permits, Vault
+from mesh.store.catalogue import Catalogue
+from mesh.store.contract import Store
+
+__all__ = ["Shelf", "Showcase"]
+
+_TOLD = ("modes", "image")
+"""Notes of a model that whoever uses it needs."""
+
+
+class Showcase:
+    """Args:
+    vault: where others' things are kept; None keeps nothing.
+    """
+
+    def __init__(self, catalogue: Catalogue, permits: Permits, vault: Vault | None) -> None:
+        self._catalogue = catalogue
+        self._permits = permits
+        self._vault = vault
+
+    def listing(self, peer: PeerId) -> Shown:
+        """The models that `peer` may have computed."""
+        names = [name for name in self._catalogue.names() if self._permits.offers_to(name, peer)]
+        return Shown(models=tuple(specimen for name in names if (specimen := self._specimen(name)) is not None))
+
+    def describe(self, peer: PeerId, name: str) -> Described:
+        """All of one model that is no secret. Raises BadInput: there is none that `peer` may have."""
+        if not self._permits.offers_to(name, peer):
+            raise BadInput(f"I offer you no model {name[:80]!r}.")
+        manifest = self._catalogue.find(name)
+        if not manifest.kept:
+            raise BadInput(f"I offer you no model {name[:80]!r}.")
+        return Described(manifest=canonical(manifest.for_others(_TOLD)))
+
+    def forget(self, peer: PeerId, name: str) -> Forgotten:
+        """Delete what is kept here for `peer` under a name."""
+        if self._vault is None:
+            return Forgotten(count=0)
+        return Forgotten(count=self._vault.remove(peer, f"shares/{name}"))
+
+    def _specimen(self, name: str) -> Specimen | None:
+        try:
+            manifest = self._catalogue.find(name)
+        except MeshError:
+            return None  # damaged, or removed just now
+        if not manifest.kept:
+            return None
+        return Specimen(manifest.name, manifest.protocol, manifest.inputs, manifest.outputs)
+
+
+class Shelf:
+    """What a node's desk answers from, besides its protocols: blobs, and what is shown. Either may be missing."""
+
+    def __init__(self, store: Store | None = None, showcase: Showcase | None = None) -> None:
+        self._store = store
+        self._showcase = showcase
+
+    @property
+    def showcase(self) -> Showcase:
+        """Raises BadInput: nothing is shown here."""
+        if self._showcase is None:
+            raise BadInput("I show nothing.")
+        return self._showcase
+
+    def chunk(self, digest: str, index: int) -> bytes:
+        """One chunk of a blob. Raises StoreError: there is none."""
+        if self._store is None or index < 0:
+            raise StoreError("I have no such blob.")
+        return self._store.chunk(digest, index)
