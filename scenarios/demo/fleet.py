@@ -7,7 +7,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -39,13 +39,16 @@ class Machine:
         alive: whether its process runs.
     """
 
-    def __init__(self, name: str, peer: PeerId, config: NodeConfig, folder: Path) -> None:
+    def __init__(
+        self, name: str, peer: PeerId, config: NodeConfig, folder: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.name = name
         self.peer = peer
         self.socket = config.control
         self.log = folder / "log"
         self.cpu = 0.0
         self.resident = 0
+        self._environment = dict(environment or {})
         self._file = folder / "mesh.toml"
         self._file.write_text(to_toml(config))
         self._process: asyncio.subprocess.Process | None = None
@@ -65,7 +68,8 @@ class Machine:
                 stderr=log,
                 preexec_fn=_die_with_parent,
                 # Settings of this machine's own node are stronger than the file that each device is given here.
-                env={name: value for name, value in os.environ.items() if not name.startswith("MESH_")},
+                env={name: value for name, value in os.environ.items() if not name.startswith("MESH_")}
+                | self._environment,
             )
 
     def look(self) -> None:
@@ -107,12 +111,23 @@ class Fleet:
 
     Args:
         folder: for everything that the nodes keep; its path must be short enough for Unix sockets.
+        configure: the settings of the device of that name, which keeps its things in that folder.
+        environment: what it is given besides our own environment.
     """
 
-    def __init__(self, names: Sequence[str], folder: Path) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        folder: Path,
+        *,
+        configure: Callable[[str, Path], NodeConfig] = lambda _name, state: NodeConfig.loopback(state),
+        environment: Callable[[str, Path], Mapping[str, str]] = lambda _name, _state: {},
+    ) -> None:
         self.machines: list[Machine] = []
         self._names = names
         self._folder = folder
+        self._configure = configure
+        self._environment = environment
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -120,7 +135,8 @@ class Fleet:
         for name in self._names:
             state = self._folder / name
             identity = authority.issue(state / "identity")
-            self.machines.append(Machine(name, identity.peer, NodeConfig.loopback(state), state))
+            config, environment = self._configure(name, state), self._environment(name, state)
+            self.machines.append(Machine(name, identity.peer, config, state, environment))
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._stop_all)
             for machine in self.machines:
