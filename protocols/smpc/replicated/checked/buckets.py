@@ -179,11 +179,12 @@ def _opened_and_compared(
     size = bucket_size(count)
     a, b, c = (column[order[:size]] for column in triples)
     yield _recomputed(triangle, ring, ring.times, (a, b, c))
-    for start in range(size, len(order), _AT_ONCE):
-        places = order[start : start + _AT_ONCE]
-        x, y, z = (column[np.arange(start - size, start - size + len(places)) % count] for column in claim)
-        a, b, c = (column[places] for column in triples)
-        yield _compared(triangle, ring, ring.times, (x, y, z), (a, b, c))
+    for first in range(size, len(order), count):
+        for start in range(0, count, _AT_ONCE):
+            part = slice(start, min(start + _AT_ONCE, count))
+            x, y, z = (column[part] for column in claim)
+            a, b, c = (column[order[first + part.start : first + part.stop]] for column in triples)
+            yield _compared(triangle, ring, ring.times, (x, y, z), (a, b, c))
 
 
 def _recomputed(triangle: Triangle, ring: Ring, operation: Operation, triple: Triple) -> Opening:
