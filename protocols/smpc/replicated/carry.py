@@ -20,18 +20,21 @@ What it costs a value, over all three links together, and in rounds between rank
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import islice
 
 import numpy as np
 
+from protocols.smpc.replicated.gates import ALL, join_deal, join_parts, leaf_deal, leaf_parts
 from protocols.smpc.replicated.link import Words
-from protocols.smpc.replicated.party import Party
-from protocols.smpc.replicated.slicing import WORD, blocks
+from protocols.smpc.replicated.party import Hand, Party
+from protocols.smpc.replicated.slicing import blocks, columns_of, planes
 
-__all__ = ["Tree", "tree_for", "work_out"]
+__all__ = ["Sum", "Tree", "tree_for", "work_out", "work_out_all"]
 
+_PIECE = 1024  # columns, 65,536 values, that are dealt in one message: a few hundred KiB, which a cache holds
 _ROUND = 1e-4  # seconds that one more round is taken to cost
 _BYTE = 1e-9  # seconds that one more byte is taken to cost
 
@@ -70,10 +73,14 @@ class Tree:
             groups = nodes
 
     @property
+    def leaves(self) -> int:
+        """Planes that rank 0 deals for the groups of bits."""
+        return self.groups * ((1 << self.leaf) - 1)
+
+    @property
     def dealt(self) -> int:
         """Planes that rank 0 deals."""
-        leaves = self.groups * ((1 << self.leaf) - 1)
-        return leaves + sum(nodes * self.products(join, heads) for _, join, nodes, heads in self.levels())
+        return self.leaves + sum(nodes * self.products(join, heads) for _, join, nodes, heads in self.levels())
 
     @property
     def opened(self) -> int:
@@ -103,188 +110,102 @@ def tree_for(bits: int, values: int, *, carry: bool = True) -> Tree:
     return min((Tree(bits, leaf, joins, carry) for leaf in (3, 4) for joins in joins_of(-(-bits // leaf))), key=cost)
 
 
-def work_out(party: Party, tree: Tree, known: Words, extra: Words) -> Words | None:
-    """The carry out of a + b, or whether all bits of a ^ b are set, for each lane.
+@dataclass(frozen=True, eq=False)
+class Sum:
+    """A sum a + b, of which rank 0 knows a, and ranks 1 and 2 know b.
 
-    Args:
-        known: (tree.bits, columns) planes, a at rank 0 and b at ranks 1 and 2.
-        extra: (m, columns) more planes of a, each to be added to the result; at ranks 1 and 2 their own share of
-            what else is to be added, the same shape.
+    Attributes:
+        tree: how it is worked out.
+        known: (n,) contiguous 64-bit words: what this rank knows.
+        top: whether the result is to be changed by the bits of a and b that come after the tree's: a sign.
+    """
+
+    tree: Tree
+    known: Words
+    top: bool = False
+
+
+def work_out(party: Party, tree: Tree, known: Words, *, top: bool = False) -> Words | None:
+    """`work_out_all` for one sum."""
+    return work_out_all(party, [Sum(tree, known, top)])[0]
+
+
+def work_out_all(party: Party, sums: Sequence[Sum]) -> list[Words | None]:
+    """Each sum's carry, or whether all bits of a ^ b are set, for each lane; all of them in the same rounds.
 
     Returns:
-        (columns,) words at ranks 1 and 2 whose exclusive or is the result; None at rank 0. Unmasked: to be masked
-        before it is sent.
+        For each sum, at ranks 1 and 2, (columns,) words whose exclusive or is the result; None at rank 0. Unmasked: to
+        be masked before they are sent.
     """
-    low = tree.groups * tree.leaf - tree.bits
-    fill = 0 if tree.carry or party.helps else ~np.uint64(0)
-    groups = _lengthened(known[None], low, fill).reshape(tree.groups, tree.leaf, -1)
-    if party.helps:
-        _deal(party, tree, groups, extra)
-        return None
-    return _evaluate(party, tree, groups, extra)
+    works = [(_prepared if party.helps else _evaluated)(party, each) for each in sums]
+    found: dict[int, Words | None] = {}
+    arrived: dict[int, list[Words] | None] = dict.fromkeys(range(len(works)))
+    while True:
+        out: dict[int, list[Words]] = {}
+        for number, into in arrived.items():
+            try:
+                out[number] = next(works[number]) if into is None else works[number].send(into)
+            except StopIteration as end:
+                found[number] = end.value
+        if not out:
+            return [found[number] for number in range(len(works))]
+        came = iter(party.swap([array for arrays in out.values() for array in arrays]))
+        arrived = {number: list(islice(came, len(arrays))) for number, arrays in out.items()}
 
 
-class _Rows:
-    """Planes of one message, taken in order as (count, nodes, columns)."""
-
-    def __init__(self, planes: Words) -> None:
-        self._planes = planes
-        self._taken = 0
-
-    def take(self, count: int, nodes: int) -> Words:
-        start, self._taken = self._taken, self._taken + count * nodes
-        return self._planes[start : self._taken].reshape(count, nodes, self._planes.shape[-1])
+_Work = Generator[list[Words], list[Words], Words | None]
+"""Yields what is to be swapped, and is sent what came; returns the result."""
 
 
-def _width(nodes: int) -> int:
-    """Columns at a time, so that a node's tables stay in the second-level cache."""
-    return max(WORD, 32768 // nodes)
+def _prepared(party: Party, wanted: Sum) -> _Work:
+    """Rank 0's side: it deals, piece by piece, so that the others need not wait for the whole."""
+    tree, known = wanted.tree, wanted.known
+    pieces = list(blocks(columns_of(known.size), _PIECE))
+    for part in pieces:
+        bits, width = planes(known, tree.bits + wanted.top, part), part.stop - part.start
+        hands = [_hand(tree.leaves, width, partial(leaf_deal, bits[: tree.bits], tree.leaf))]
+        if wanted.top:
+            hands.append(Hand((1, width), partial(_last, bits), bitwise=True))
+        party.deal(hands)
+    for groups, join, nodes, heads in tree.levels():
+        masks = [np.bitwise_xor(*party.masks((tree.wires, groups, part.stop - part.start))) for part in pieces]
+        yield []
+        for mask in masks:
+            count = nodes * tree.products(join, heads)
+            party.deal([_hand(count, mask.shape[-1], partial(join_deal, mask, join, heads))])
+    return None
 
 
-def _padded(wires: Words, join: int, fill: int | np.uint64) -> Words:
-    """(wires, groups, columns) to (wires, nodes, join, columns), with neutral groups below the lowest."""
-    kinds, groups, columns = wires.shape
-    return _lengthened(wires, -groups % join, fill).reshape(kinds, -1, join, columns)
+def _hand(planes: int, width: int, blend: Callable[[Words], None] | None = None) -> Hand:
+    return Hand((planes, width), bitwise=True, blend=blend)
 
 
-def _lengthened(planes: Words, low: int, fill: int | np.uint64) -> Words:
-    """(kinds, n, columns) with `low` planes more below. numpy.pad would take a third of a small comparison's time."""
-    if not low:
-        return planes
-    kinds, count, columns = planes.shape
-    out: Words = np.empty((kinds, low + count, columns), np.uint64)
-    out[:, :low] = fill
-    out[:, low:] = planes
-    return out
+def _last(bits: Words) -> Words:
+    return bits[-1:]
 
 
-def _deal(party: Party, tree: Tree, bits: Words, extra: Words) -> None:
-    one, two = party.randomness.shared_with(1), party.randomness.shared_with(2)
-    columns = bits.shape[-1]
-    out = two.draw((tree.dealt + len(extra), columns))
-    rows = _Rows(out)
-    table, heads = rows.take(2 ** (tree.leaf - 1) - 1, tree.groups), rows.take(2 ** (tree.leaf - 1), tree.groups)
-    for part in blocks(columns, _width(tree.groups)):
-        products = _products(bits[:, :, part])
-        table[..., part] ^= products[1:]
-        heads[..., part] ^= products & bits[:, 0, part]
-    for groups, join, nodes, wanted in tree.levels():
-        mask = two.draw((tree.wires, groups, columns))
-        mask ^= one.draw((tree.wires, groups, columns))
-        wires, below = _padded(mask, join, 0), 2 ** (join - 1)
-        table = rows.take(below - join, nodes)
-        tops = [rows.take(below - 1, nodes) for _ in range(wanted)]
-        rests = [rows.take(2 ** (join - 1 - i) - 1, nodes) for i in range(1, join)] if tree.carry else []
-        for part in blocks(columns, _width(nodes)):
-            products = _products(wires[-1, :, :, part])
-            table[..., part] ^= products[_several(join)]
-            for top, wire in zip(tops, wires, strict=False):
-                top[..., part] ^= products[1:] & wire[:, 0, part]
-            for i, rest in enumerate(rests, 1):
-                rest[..., part] ^= products[1 << i :: 1 << i] & wires[0, :, i, part]
-    rows.take(len(extra), 1)[:, 0] ^= extra
-    party.link.exchange(1, [out], 1, ())
-
-
-def _several(join: int) -> list[int]:
-    """The subsets of join - 1 wires, as bit masks, that have more than one member."""
-    return [subset for subset in range(2 ** (join - 1)) if subset.bit_count() > 1]
-
-
-def _products(wires: Words) -> Words:
-    """(nodes, join, columns) wires to (2**(join - 1), nodes, columns): all products of all wires but the first."""
-    nodes, join, columns = wires.shape
-    out: Words = np.empty((2 ** (join - 1), nodes, columns), np.uint64)
-    out[0] = ~np.uint64(0)
-    for i in range(1, join):
-        half = 1 << (i - 1)
-        np.bitwise_and(out[:half], wires[:, i], out=out[half : 2 * half])
-    return out
-
-
-def _evaluate(party: Party, tree: Tree, bits: Words, extra: Words) -> Words:
-    columns = bits.shape[-1]
-    rows = _Rows(_dealt(party, tree.dealt + len(extra), columns))
-    ones = ~np.uint64(0) if party.rank == 1 else np.uint64(0)
-    parts = _leaves(tree, bits, rows, ones)
-    for groups, join, nodes, wanted in tree.levels():
-        mask = party.mask((tree.wires, groups, columns))
-        parts ^= mask
-        parts ^= party.swap([parts])[0]
-        fill = 0 if tree.carry else ~np.uint64(0)
-        parts = _join(tree, _padded(parts, join, fill), _padded(mask, join, 0), (nodes, wanted), (rows, ones))
-    result: Words = np.bitwise_xor.reduce(rows.take(len(extra), 1)[:, 0], axis=0)
-    result ^= np.bitwise_xor.reduce(extra, axis=0)
-    result ^= parts[0, 0]
+def _evaluated(party: Party, wanted: Sum) -> _Work:
+    """The side of ranks 1 and 2."""
+    tree, known = wanted.tree, wanted.known
+    ones = ALL if party.rank == 1 else np.uint64(0)
+    pieces = list(blocks(columns_of(known.size), _PIECE))
+    parts, tops = [], []
+    for part in pieces:
+        bits, width = planes(known, tree.bits + wanted.top, part), part.stop - part.start
+        dealt = party.deal([_hand(tree.leaves, width), *([_hand(1, width)] if wanted.top else [])])
+        kinds = (tree.carry, bool(tree.joins) or not tree.carry)
+        parts.append(leaf_parts(bits[: tree.bits], tree.leaf, kinds, ones, dealt[0]))
+        if wanted.top:
+            tops.append(dealt[1][0] ^ bits[-1] if party.rank == 1 else dealt[1][0])
+    for _, join, nodes, heads in tree.levels():
+        masks = [party.mask(piece.shape) for piece in parts]
+        sent = [np.bitwise_xor(piece, mask, out=piece) for piece, mask in zip(parts, masks, strict=True)]
+        theirs = yield sent
+        for place, (mask, mine, their) in enumerate(zip(masks, sent, theirs, strict=True)):
+            dealt = party.deal([_hand(nodes * tree.products(join, heads), mask.shape[-1])])
+            seen = np.bitwise_xor(mine, their, out=their)
+            parts[place] = join_parts((seen, mask), join, heads, ones, dealt[0])
+    result = np.concatenate([piece[0, 0] for piece in parts])
+    if tops:
+        result ^= np.concatenate(tops)
     return result
-
-
-def _dealt(party: Party, planes: int, columns: int) -> Words:
-    if party.rank == 2:
-        return party.mask((planes, columns))
-    into: Words = np.empty((planes, columns), np.uint64)
-    party.link.exchange(0, (), 0, [into])
-    return into
-
-
-def _leaves(tree: Tree, bits: Words, rows: _Rows, ones: np.uint64) -> Words:
-    """Each group's wires, in parts: bits of b are seen, bits of a are their masks."""
-    columns, size = bits.shape[-1], 2 ** (tree.leaf - 1)
-    dealt, heads = rows.take(size - 1, tree.groups), rows.take(size, tree.groups)
-    out: Words = np.empty((tree.wires if tree.joins else 1, tree.groups, columns), np.uint64)
-    for part in blocks(columns, _width(tree.groups)):
-        seen = bits[:, :, part]
-        table = np.concatenate([np.full_like(heads[:1, :, part], ones), dealt[..., part]])
-        tops = []
-        if tree.carry:
-            tops.append(seen[:, 0] & heads[..., part])
-        if tree.joins or not tree.carry:
-            tops.append(heads[..., part] ^ (seen[:, 0] & table))
-        rests = [seen[:, i] & table[1 << (i - 1) :: 1 << i] for i in range(1, tree.leaf)] if tree.carry else []
-        out[..., part] = _fold(np.stack(tops), rests, seen)
-    return out
-
-
-def _join(tree: Tree, seen: Words, mask: Words, shape: tuple[int, int], dealt: tuple[_Rows, np.uint64]) -> Words:
-    """The wires of groups that are joined, in parts."""
-    (nodes, wanted), (rows, ones) = shape, dealt
-    join, columns = seen.shape[2:]
-    size = 2 ** (join - 1)
-    products = rows.take(size - join, nodes)
-    heads = [rows.take(size - 1, nodes) for _ in range(wanted)]
-    dealt_rests = [rows.take(2 ** (join - 1 - i) - 1, nodes) for i in range(1, join)] if tree.carry else []
-    out: Words = np.empty((wanted, nodes, columns), np.uint64)
-    for part in blocks(columns, _width(nodes)):
-        table: Words = np.empty((size, nodes, part.stop - part.start), np.uint64)
-        table[0] = ones
-        for i in range(1, join):
-            table[1 << (i - 1)] = mask[-1, :, i, part]
-        table[_several(join)] = products[..., part]
-        tops = np.empty((wanted, *table.shape), np.uint64)
-        for k, head in enumerate(heads):
-            np.bitwise_and(seen[k, :, 0, part], table, out=tops[k])
-            tops[k, 0] ^= mask[k, :, 0, part]
-            tops[k, 1:] ^= head[..., part]
-        rests = []
-        for i, rest in enumerate(dealt_rests, 1):
-            term = seen[0, :, i, part] & table[0 :: 1 << i]
-            term[0] ^= mask[0, :, i, part]
-            term[1:] ^= rest[..., part]
-            rests.append(term)
-        out[..., part] = _fold(tops, rests, seen[-1, :, :, part])
-    return out
-
-
-def _fold(tops: Words, rests: list[Words], seen: Words) -> Words:
-    """Put the seen values of all wires but the first in place of their masks' products, one wire after another.
-
-    Args:
-        tops: (wires, 2**(join - 1), nodes, columns): parts of g_0 and p_0 times each product.
-        rests: the same of g_1, g_2, ..., times the products of the wires above.
-        seen: (nodes, join, columns) of the propagate wires.
-    """
-    for i in range(1, seen.shape[1]):
-        tops = tops[:, 1::2] ^ (seen[:, i] & tops[:, 0::2])
-        if rests:
-            tops[0] ^= rests[i - 1]
-    return tops[:, 0]

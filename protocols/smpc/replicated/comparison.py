@@ -15,11 +15,12 @@ from numpy.typing import ArrayLike
 from mesh.errors import BadInput
 from protocols.smpc.replicated.bits import select
 from protocols.smpc.replicated.carry import tree_for, work_out
+from protocols.smpc.replicated.checked.contract import Checked
 from protocols.smpc.replicated.kernels import Geometry
 from protocols.smpc.replicated.link import Words
 from protocols.smpc.replicated.party import Party
 from protocols.smpc.replicated.sharing import Secret, SecretBits
-from protocols.smpc.replicated.slicing import WORD, columns_of, planes
+from protocols.smpc.replicated.slicing import WORD, columns_of
 
 __all__ = [
     "absolute",
@@ -45,21 +46,20 @@ def is_negative(party: Party, secret: Secret, *, bits: int = WORD) -> SecretBits
     """
     if not 2 <= bits <= WORD:
         raise BadInput(f"Signs are told on 2 to {WORD} bits, not {bits}.")
-    size, columns = secret.size, columns_of(secret.size)
-    known = planes(_known(party, secret).reshape(-1), bits)
-    top = np.zeros((1, columns), np.uint64) if party.rank == 2 else known[-1:]
-    carry = work_out(party, tree_for(bits - 1, size), known[:-1], top)
-    return party.reshare_bits(carry, columns, secret.shape)
+    if isinstance(party, Checked):
+        return party.negative(secret, bits)
+    sign = work_out(party, tree_for(bits - 1, secret.size), _known(party, secret), top=True)
+    return party.reshare_bits(sign, columns_of(secret.size), secret.shape)
 
 
 def is_zero(party: Party, secret: Secret) -> SecretBits:
     """Whether each value is zero: whether the sum of the lower shares and the third minus 1 is all ones, bit by bit."""
-    size, columns = secret.size, columns_of(secret.size)
-    known = _known(party, secret).reshape(-1)
-    bits = planes(known if party.helps else known - np.uint64(1), WORD)
-    none = np.zeros((0, columns), np.uint64)
-    same = work_out(party, tree_for(WORD, size, carry=False), bits, none)
-    return party.reshare_bits(same, columns, secret.shape)
+    if isinstance(party, Checked):
+        return party.zero(secret)
+    known = _known(party, secret)
+    tree = tree_for(WORD, secret.size, carry=False)
+    same = work_out(party, tree, known if party.helps else known - np.uint64(1))
+    return party.reshare_bits(same, columns_of(secret.size), secret.shape)
 
 
 def less(party: Party, left: Secret, right: Secret, *, bits: int = WORD) -> SecretBits:
@@ -166,7 +166,6 @@ def _shifted(party: Party, secret: Secret, number: ArrayLike) -> Secret:
 
 
 def _known(party: Party, secret: Secret) -> Words:
-    """What this rank knows of x = a + b: a at rank 0, b at the two others."""
-    if party.helps:
-        return secret.total
-    return secret.second if party.rank == 1 else secret.first
+    """What this rank knows of x = a + b: a at rank 0, b at the two others. (n,) contiguous words."""
+    known = secret.total if party.helps else secret.second if party.rank == 1 else secret.first
+    return np.ascontiguousarray(known).reshape(-1)

@@ -2,7 +2,8 @@
 
 n values lie in ceil(n / 64) columns: value number i * columns + j is bit i of word j of every plane (its lane). So the
 values of one lane are neighbours, and a 64 x 64 bit transposition (Warren, Hacker's Delight, 7-3) is six steps over
-whole rows: 7 ns a value in numpy on a core without AVX-512 in blocks of 2,048 columns, 14 in blocks of 256.
+whole rows: 7 ns a value in numpy on a core without AVX-512 in blocks of 2,048 columns, 14 in blocks of 256, and 1 to 2
+in compiled code (`native`), where there is some.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from protocols.smpc.replicated.link import Words
+from protocols.smpc.replicated.native.bits import compiled
 
 __all__ = ["WORD", "blocks", "columns_of", "gathered", "planes", "spread"]
 
@@ -37,17 +39,25 @@ def blocks(columns: int, width: int = _BLOCK) -> Iterator[slice]:
     return (slice(start, min(start + width, columns)) for start in range(0, columns, width))
 
 
-def planes(values: Words, bits: int) -> Words:
-    """The lowest `bits` bits of (n,) 64-bit words, as (bits, columns) planes, the least significant first."""
+def planes(values: Words, bits: int, part: slice | None = None) -> Words:
+    """The lowest `bits` bits of (n,) 64-bit words, contiguous, as (bits, columns) planes, the least significant first.
+
+    Args:
+        part: which of the columns; all, if not given.
+    """
     columns = columns_of(values.size)
+    start, stop = (part.start, part.stop) if part else (0, columns)
+    out: Words = np.empty((bits, stop - start), np.uint64)
+    if (native := compiled()) is not None:
+        native("planes", values, values.size, columns, start, stop - start, bits, out)
+        return out
     padded = values
     if values.size != WORD * columns:
         padded = np.zeros(WORD * columns, np.uint64)
         padded[: values.size] = values
-    rows = padded.reshape(WORD, columns)
-    out: Words = np.empty((bits, columns), np.uint64)
-    for part in blocks(columns):
-        out[:, part] = _transposed(rows[:, part].copy(), bits)
+    rows = padded.reshape(WORD, columns)[:, start:stop]
+    for piece in blocks(stop - start):
+        out[:, piece] = _transposed(rows[:, piece].copy(), bits)
     return out
 
 

@@ -26,10 +26,12 @@ import numpy as np
 from mesh.errors import BadInput
 from protocols.smpc.replicated.bits import lifted
 from protocols.smpc.replicated.carry import tree_for, work_out
+from protocols.smpc.replicated.checked.contract import Checked
+from protocols.smpc.replicated.choices import settle_begin, settle_end
 from protocols.smpc.replicated.link import Words
 from protocols.smpc.replicated.party import Hand, Party
 from protocols.smpc.replicated.sharing import Secret
-from protocols.smpc.replicated.slicing import columns_of, planes
+from protocols.smpc.replicated.slicing import columns_of
 
 __all__ = ["Rounding", "settle", "truncate"]
 
@@ -51,6 +53,8 @@ def truncate(party: Party, secret: Secret, bits: int, rounding: Rounding = Round
     """
     if bits == 0:
         return secret
+    if isinstance(party, Checked):
+        return party.divided(secret, bits, exact=rounding is Rounding.EXACT)
     if rounding is Rounding.EXACT:
         return _exactly(party, secret, bits)
     part: Words | None = None
@@ -111,42 +115,12 @@ def _near(party: Party, part: Words | None, shape: tuple[int, ...], bits: int, p
     if part is None:
         party.swap(())
         return party.reshare(None, shape)
-    whole = np.asarray(part + halves[0] if product else part.copy()).reshape(-1)
-    if party.rank == 1:
-        whole += np.uint64(1 << _LIFT)
-    clear = np.packbits(whole.view(np.int64) >= 0, bitorder="little")  # the top bit is 0
-    unwrapped = _both_clear(party, clear, mask, halves[-1])
-    if party.rank == 2:
-        whole -= np.uint64(1)
-    whole >>= np.uint64(bits)
-    whole += unwrapped.astype(np.uint64) << np.uint64(64 - bits)
-    if party.rank == 1:
-        whole -= np.uint64((1 << (64 - bits)) + (1 << (_LIFT - bits)) - 1)
-    return party.reshare(whole.reshape(shape), shape)
-
-
-def _both_clear(party: Party, clear: Words, mask: Words, half: Words) -> Words:
-    """This rank's part of s t, for bits s that rank 1 knows and t that rank 2 knows (after Beaver 1991).
-
-    With s' = s xor a and t' = t xor b opened, where rank 0 dealt parts of a b,
-    s t = s t' + (1 - 2t') (s' b + (1 - 2s') a b).
-    """
+    whole = np.array(part, copy=True).reshape(-1)
+    clear = settle_begin(whole, halves[0].reshape(-1) if product else None, 1 << _LIFT if party.rank == 1 else 0)
     mine = clear ^ mask
     theirs = party.swap([mine])[0]
-
-    def bits(packed: Words) -> Words:
-        return np.unpackbits(packed, count=half.size, bitorder="little").astype(half.dtype)
-
-    turn = np.negative(bits(mine ^ theirs))
-    out: Words = half ^ turn
-    out -= turn
-    if party.rank == 1:
-        out += bits(clear & theirs)
-    else:
-        known = bits(theirs & mask)
-        turn = np.negative(bits(mine))
-        out += (known ^ turn) - turn
-    return out
+    settle_end(whole, bits, party.rank, (clear if party.rank == 1 else mask, mine, theirs), halves[-1])
+    return party.reshare(whole.reshape(shape), shape)
 
 
 def _exactly(party: Party, secret: Secret, bits: int) -> Secret:
@@ -158,8 +132,7 @@ def _exactly(party: Party, secret: Secret, bits: int) -> Secret:
     else:
         seen = secret.second if party.rank == 1 else secret.first
         mine = seen.reshape(-1) + np.uint64((1 << _LIFT) + (1 << (bits - 1)))
-    none = np.zeros((0, columns_of(size)), np.uint64)
-    carry = work_out(party, tree_for(bits, size), planes(mine, bits), none)
+    carry = work_out(party, tree_for(bits, size), np.ascontiguousarray(mine))
     carried = party.reshare_bits(carry, columns_of(size), (size,))
     top = mine >> np.uint64(63)
     halves = party.deal([

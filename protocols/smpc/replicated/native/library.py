@@ -20,7 +20,7 @@ from mesh.errors import ConfigError
 
 __all__ = ["ABI", "Level", "Library", "library", "load", "pointer"]
 
-ABI = 2  # RING_ABI in ring.h
+ABI = 3  # RING_ABI in ring.h
 _CHOICES = ("numpy", "plain", "avx2", "avx512")
 
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RING_ABI 2 /* raised with every change of an exported signature, here and in library.py */
+#define RING_ABI 3 /* raised with every change of an exported signature, here and in library.py */
 
 #define EXPORT __attribute__((visibility("default")))
 #define INLINE static inline __attribute__((always_inline))

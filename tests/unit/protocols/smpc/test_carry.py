@@ -11,7 +11,7 @@ from protocols.smpc.replicated import carry
 from protocols.smpc.replicated.carry import Tree, tree_for
 from protocols.smpc.replicated.party import Party
 from protocols.smpc.replicated.sharing import Secret, SecretBits
-from protocols.smpc.replicated.slicing import columns_of, planes
+from protocols.smpc.replicated.slicing import columns_of
 from tests.unit.protocols.smpc.parties import compute
 
 TREES = [
@@ -22,8 +22,7 @@ TREES = [
 
 def worked_out(party: Party, secret: Secret, *, tree: Tree) -> SecretBits:
     known = secret.total if party.helps else secret.second if party.rank == 1 else secret.first
-    none = np.zeros((0, columns_of(secret.size)), np.uint64)
-    part = carry.work_out(party, tree, planes(known.reshape(-1), tree.bits), none)
+    part = carry.work_out(party, tree, known)
     return party.reshare_bits(part, columns_of(secret.size), secret.shape)
 
 
