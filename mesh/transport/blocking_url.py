@@ -56,15 +56,23 @@ class Invitation:
             raise ConfigError(f"within={words['within'][:40]} is no number of seconds.") from error
         return cls(roster, Path(folder), SessionId(words["session"]), within)
 
+    def rank(self) -> int:
+        """Our place among the parties, which the identity tells. Raises as `Identity.load`, and ConfigError: none."""
+        return self.place_of(Identity.load(self.identity))
+
+    def place_of(self, identity: Identity) -> int:
+        """Where `identity` stands among the parties. Raises ConfigError: nowhere."""
+        for rank, (peer, _) in enumerate(self.roster):
+            if peer == identity.peer:
+                return rank
+        raise ConfigError(f"{self.identity} is the identity of {identity.peer.short}, which is no party here.")
+
 
 def open_url(url: str) -> Links:
     """Links to all parties that `url` names. Raises as `Invitation.parse`, `Identity.load` and `Links.open` do."""
     invitation = Invitation.parse(url)
     identity = Identity.load(invitation.identity)
-    places = dict(invitation.roster)
-    if identity.peer not in places:
-        raise ConfigError(f"{invitation.identity} is the identity of {identity.peer.short}, which is no party here.")
-    place = places[identity.peer]
+    place = invitation.roster[invitation.place_of(identity)][1]
     listener = Listener(place.host, place.port)
     return Links.open(
         identity, invitation.roster, session=invitation.session, listener=listener, within=invitation.within
