@@ -19,8 +19,8 @@ from protocols.smpc.replicated.randomness import Stream
 from protocols.smpc.replicated.sharing import FixedPoint
 
 __all__ = [
-    "MODEL", "PIECE", "WORD", "Dealer", "Taker", "digest_of", "drawn_by", "in_clear", "labelled", "pack_weights",
-    "pieces", "recombined", "ring_row", "seeds_for", "total", "unpack_weights", "values_of", "words_of",
+    "MODEL", "PIECE", "SALT", "WORD", "Dealer", "Taker", "digest_of", "drawn_by", "in_clear", "labelled",
+    "pack_weights", "pieces", "recombined", "ring_row", "seeds_for", "total", "unpack_weights", "values_of", "words_of",
 ]  # fmt: skip
 
 WORD = 8
@@ -28,6 +28,9 @@ WORD = 8
 
 PIECE = 2**21
 """Ring elements that are sent at once: 16 MiB."""
+
+SALT = 16
+"""Bytes before stored weights that keep their hash from being guessed."""
 
 MODEL = -1
 """The batch that is the model's weights; requests are counted from 0."""
@@ -155,22 +158,26 @@ def recombined(ports: Sequence[Port], shares: Sequence[Words], fixed: FixedPoint
     return found
 
 
-def pack_weights(ports: Sequence[Port], arrays: Mapping[str, Array]) -> bytes:
+def pack_weights(ports: Sequence[Port], arrays: Mapping[str, Array], salt: bytes = bytes(SALT)) -> bytes:
     """A model's weights as they are stored: one after the other, float32, int64 or one byte of truth, little-endian.
+
+    Args:
+        salt: `SALT` random bytes that come first. Blobs are fetched by their hash, and without salt whoever guesses the
+            weights could find out who has them.
 
     Raises:
         BadInput: one is missing or of another shape.
     """
     _expect(ports, arrays)
-    return b"".join(np.asarray(arrays[port.name]).astype(_STORED[port.tensor.kind]).tobytes() for port in ports)
+    return salt + b"".join(np.asarray(arrays[port.name]).astype(_STORED[port.tensor.kind]).tobytes() for port in ports)
 
 
 def unpack_weights(ports: Sequence[Port], blob: bytes) -> dict[str, Array]:
     """What `pack_weights` wrote. Raises BadInput: these are the weights of another program."""
     kinds = [np.dtype(_STORED[port.tensor.kind]) for port in ports]
-    if len(blob) != sum(kind.itemsize * port.tensor.size for kind, port in zip(kinds, ports, strict=True)):
+    if len(blob) != SALT + sum(kind.itemsize * port.tensor.size for kind, port in zip(kinds, ports, strict=True)):
         raise BadInput("The stored weights are not those of this program: add the model again.")
-    found, start = {}, 0
+    found, start = {}, SALT
     for kind, port in zip(kinds, ports, strict=True):
         count = port.tensor.size
         found[port.name] = np.frombuffer(blob, kind, count, start).reshape(port.tensor.shape)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 from onnx import ModelProto
 
 from mesh.blobs import BlobRef
-from mesh.protocol import Job, Means
+from mesh.errors import BadInput
+from mesh.protocol import ANYONE, Job, Means, Permits
 from mesh.store.memory import Memory
+from mesh.store.vault import SealedVault
 from protocols.smpc.dealing import pack_weights
 from protocols.smpc.program.compile import compile_model
 from protocols.smpc.protocol import Private
@@ -21,7 +25,7 @@ from protocols.smpc.spec import PrivateSpec
 from scenarios.city import Equipment
 from tests.unit.protocols.families import FLOAT, Net
 
-__all__ = ["Case", "equip", "lenet", "mlp"]
+__all__ = ["Case", "equip", "lenet", "lent", "mlp"]
 
 Array = NDArray[Any]
 
@@ -60,8 +64,6 @@ class Case:
 
     def job(self, deadline: float = 60.0, **spec: Any) -> Job:
         """The job of serving it."""
-        from dataclasses import replace
-
         return Job("private", replace(self.spec, **spec), deadline)
 
 
@@ -106,3 +108,36 @@ def equip(
         return Equipment([protocol(Means(owner=owner))], owner=owner, store=store)
 
     return of
+
+
+def lent(
+    case: Case,
+    folder: Path,
+    *,
+    lender: int = 1,
+    offers: tuple[tuple[str, str], ...] = (("digits", ANYONE),),
+    permits: Mapping[int, Permits] | None = None,
+    protocol: Callable[[Means], Private] = Private,
+) -> Callable[[int], Equipment]:
+    """As `equip`, but one device lends the weights as "digits"; each has a vault, and takes results from anyone."""
+
+    def of(device: int) -> Equipment:
+        equipment = equip(case if device == lender else replace(case, weights=b""))(0 if device == lender else 99)
+        owner = f"owner {device}"
+        allowed = Permits(offers=offers if device == lender else (), receives=(ANYONE,))
+        means = Means(
+            owner=owner,
+            permits=(permits or {}).get(device, allowed),
+            model=lambda name: _kept(case, name) if device == lender else _kept(case, ""),
+            vault=SealedVault(folder / f"vault {device}", bytes(32)),
+        )
+        return replace(equipment, protocols=[protocol(means)], owner=owner)
+
+    return of
+
+
+def _kept(case: Case, name: str) -> dict[str, Any]:
+    if name != "digits":
+        raise BadInput(f"no {name}")
+    built: dict[str, Any] = msgspec.to_builtins({"program": case.spec.program, "weights": case.spec.weights})
+    return built

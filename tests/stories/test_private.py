@@ -115,7 +115,7 @@ def test_a_lost_party_costs_no_answer_and_leaves_no_box() -> None:
                     if len(answers) == 4:
                         plan = next(event.plan for event in news if isinstance(event, Up))
                         city.streets.kill(city.peers.index(plan.roster[2]))
-            return answers, [event for event in news if isinstance(event, Up)], await city.wait_quiet(15), _boxes()
+            return answers, [event for event in news if isinstance(event, Up)], await city.wait_quiet(15), boxes()
 
     answers, sessions, left, boxes = TLS.run(story())
     _close(case, inputs, answers)
@@ -135,12 +135,12 @@ def test_a_box_that_dies_costs_no_answer() -> None:
                 async for answer in service.stream(tensors_of({"x": x}) for x in inputs):
                     answers.append(arrays_of(answer)["y"])
                     if len(answers) == 3:
-                        _boxes()[0].kill()
+                        boxes()[0].kill()
             return answers, await city.wait_quiet(15)
 
     answers, left = TLS.run(story())
     _close(case, inputs, answers)
-    assert ([], []) == (left, _boxes())
+    assert ([], []) == (left, boxes())
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -163,7 +163,7 @@ def test_any_fault_at_any_moment_is_survived(seed: int) -> None:
     answers, left = TLS.run(story())
     if answers is not None:
         _close(case, inputs, answers)
-    assert ([], []) == (left, _boxes()), schedule
+    assert ([], []) == (left, boxes()), schedule
 
 
 def test_a_party_that_stands_still_is_found_out() -> None:
@@ -178,7 +178,7 @@ def test_a_party_that_stands_still_is_found_out() -> None:
                 city.streets.stall(1)
                 with pytest.raises(MeshError):
                     await service.ask(question)
-            return await city.wait_quiet(15), _boxes()
+            return await city.wait_quiet(15), boxes()
 
     assert ([], []) == TLS.run(story())
 
@@ -249,7 +249,7 @@ def _forms(values: Any) -> list[bytes]:
     return [values.tobytes(), values.astype(np.float64).tobytes(), FixedPoint().encode(values).tobytes()]
 
 
-def _boxes() -> list[psutil.Process]:
+def boxes() -> list[psutil.Process]:
     """This process's children that are boxes."""
     return [child for child in psutil.Process().children(recursive=True) if _is_box(child)]
 
