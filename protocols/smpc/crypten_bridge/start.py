@@ -14,6 +14,7 @@ from mesh.errors import ConfigError
 from mesh.transport.blocking import Identity, Links
 from mesh.transport.blocking_url import Invitation, open_url
 from protocols.runtimes.collectives import register
+from protocols.smpc.crypten_bridge.converter import mend_converter
 from protocols.smpc.crypten_bridge.dealers import dealer_trouble, provider_trouble
 from protocols.smpc.crypten_bridge.guard import stand_guard
 from protocols.smpc.crypten_bridge.names import crypten
@@ -54,6 +55,7 @@ def init(
         raise ConfigError(trouble)
     parties = _meet(rendezvous, dealers=int(dealt))
     stand_guard()
+    mend_converter()
     if kind == KIND and parties != PARTIES:
         raise ConfigError(f"{KIND} is for {PARTIES} parties, and {parties} are named: use kind='mpc' for others.")
     if kind == KIND and crypten.mpc.ttp_required():
