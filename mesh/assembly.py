@@ -8,13 +8,17 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from ipaddress import IPv4Address
+from pathlib import Path
 
 from mesh.admission.door import open_join_door
+from mesh.admission.outcasts import Shunned, publish
 from mesh.admission.register import Register
 from mesh.admission.renewal import kept_fresh, loaded
 from mesh.authority import Authority, secret_in
 from mesh.config import NodeConfig
 from mesh.contracts import Address, Discovery
+from mesh.control import Outcast
+from mesh.crier import Crier
 from mesh.discovery.doorbell import announced, find_doors
 from mesh.discovery.interfaces import choose, local_interfaces
 from mesh.discovery.listed import ListedDiscovery, Together, parse_peer
@@ -24,7 +28,7 @@ from mesh.doors.views import Insides
 from mesh.errors import IdentityError
 from mesh.ids import PeerId
 from mesh.node import Lends, Node
-from mesh.plugins import Installed, load_protocols
+from mesh.plugins import load_protocols
 from mesh.protocol import Device, Means, Permits
 from mesh.resources import Memory
 from mesh.showcase import Showcase
@@ -65,11 +69,13 @@ async def assembled(config: NodeConfig) -> AsyncIterator[Insides]:
             permits=_permits(config),
             model=lambda name: catalogue.find(name).spec,
             vault=vault,
+            tables=_tables(config),
         )
         installed = load_protocols(config.protocols, means)
         for reason in installed.missing.values():
             log.warning("left out: %s", reason)
-        transport = HttpTransport(identity, binds(config), heartbeat=config.heartbeat)
+        shunned = Shunned(config.identity, identity.mesh)
+        transport = HttpTransport(identity, binds(config), heartbeat=config.heartbeat, shunned=shunned.why)
         await stack.enter_async_context(_join_door(config))
         await stack.enter_async_context(kept_fresh(identity, look, transport.refresh))
         lends = Lends(
@@ -82,7 +88,19 @@ async def assembled(config: NodeConfig) -> AsyncIterator[Insides]:
             listen=binds(config)[0].host,
             boxes=config.box_ports,
         )
-        node = await stack.enter_async_context(_node(config, transport, installed, lends))
+        seen = discovery(config)
+        crier = Crier(shunned, transport, seen.sightings, transport.shun)
+        node = await stack.enter_async_context(
+            Node(
+                transport=transport,
+                discovery=seen,
+                protocols=installed.protocols,
+                device=Device(),
+                lends=lends,
+                replies={Outcast.kind: crier.reply},
+            )
+        )
+        await stack.enter_async_context(crier.crying())
         inside = Insides(
             node=node,
             identity=lambda: transport.identity,
@@ -136,23 +154,23 @@ async def _join_door(config: NodeConfig) -> AsyncIterator[None]:
         return
     async with AsyncExitStack() as stack:
         at = Address(binds(config)[0].host, config.join_port)
-        addresses = await stack.enter_async_context(open_join_door(authority, Register(config.authority), at))
+        register = Register(config.authority)
+
+        def removed() -> None:  # the crier finds it there
+            Shunned(config.identity, authority.mesh).take(publish(authority, register))
+
+        addresses = await stack.enter_async_context(open_join_door(authority, register, at, on_removal=removed))
         log.info("letting devices in at %s", ",".join(map(str, addresses)))
         if config.discovery:
             await stack.enter_async_context(announced(authority.id, addresses, config.interfaces or None))
         yield
 
 
-def _node(config: NodeConfig, transport: HttpTransport, installed: Installed, lends: Lends) -> Node:
-    return Node(
-        transport=transport,
-        discovery=discovery(config),
-        protocols=installed.protocols,
-        device=Device(),
-        lends=lends,
-    )
-
-
 def _permits(config: NodeConfig) -> Permits:
     offers = tuple((name, who) for name, _, who in (offer.partition("=") for offer in config.offers))
-    return Permits(offers=offers, receives=config.receives, parties=config.parties)
+    trains = tuple((name, who) for name, _, who in (word.partition("=") for word in config.trains))
+    return Permits(offers, config.receives, config.parties, trains, config.losses)
+
+
+def _tables(config: NodeConfig) -> dict[str, Path]:
+    return {name: Path(file).expanduser() for name, _, file in (word.partition("=") for word in config.tables)}

@@ -104,6 +104,18 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Peers that may hold shares of private models and inputs of this device: ids. Empty: any three of different
     owners, by what they say of themselves. Naming them is what protects from one person with three devices."""
 
+    tables: tuple[str, ...] = ()
+    """Data of this device that models may learn from, each "NAME=FILE": a CSV or NPZ file, read when it is needed. It
+    never leaves the device but as shares, and none of it does for anyone whom `trains` does not name."""
+
+    trains: tuple[str, ...] = ()
+    """Who may have models trained on shares of those, and be told the model, each "NAME=PEER": a peer's id, or "anyone"
+    of the mesh; "*" for every table. A model tells of its data what a model tells."""
+
+    losses: tuple[str, ...] = ()
+    """Names of tables of which a loss may be told while a model is trained; "*" for every one. Each loss tells a little
+    of the rows of one batch."""
+
     boxes: str = ""
     """TCP ports at which sessions' child processes listen for their fellows, "7420-7439" for instance, for a firewall
     to let through. Each session takes one while it forms. Empty: any free one."""
@@ -169,11 +181,19 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         return self.state / "identity"
 
     def _strangers(self) -> list[str]:
-        """What names neither a peer nor anyone."""
+        """What names neither a peer nor anyone, and what names no file."""
         found = [
             f"offers: {offer[:80]!r} is none; write NAME=PEER, PEER being an id of 52 characters, or anyone."
             for offer in self.offers
             if not offer.partition("=")[0] or not _is_somebody(offer.partition("=")[2])
+        ]
+        found += [
+            f"trains: {word[:80]!r} is none; write NAME=PEER, PEER being an id of 52 characters, or anyone."
+            for word in self.trains
+            if not word.partition("=")[0] or not _is_somebody(word.partition("=")[2])
+        ]
+        found += [
+            f"tables: {word[:80]!r} is none; write NAME=FILE." for word in self.tables if not all(word.partition("="))
         ]
         for name, peers in (("receives", self.receives), ("parties", self.parties)):
             found += [f"{name}: {who[:80]!r} is no id of a peer, nor anyone." for who in peers if not _is_somebody(who)]

@@ -60,7 +60,7 @@ class Learner:
 
     def __init__(self, party: Party, recipe: Recipe, state: State | None = None) -> None:
         self._party = party
-        self._recipe = recipe
+        self.recipe = recipe
         self.state = state or State.fresh(party, recipe)
 
     def step(self, x: Secret, labels: Secret, *, tell: bool = False) -> Secret | None:
@@ -74,7 +74,7 @@ class Learner:
         Returns:
             The loss, (1,), still secret, if wanted.
         """
-        party, recipe, state = self._party, self._recipe, self.state
+        party, recipe, state = self._party, self.recipe, self.state
         outputs, kept = _forward(party, recipe.network, state.weights, x)
         told = loss(party, recipe.loss, outputs, labels) if tell else None
         gradient = self._gradient(slope(party, recipe.loss, outputs, labels), kept)
@@ -86,7 +86,7 @@ class Learner:
         return told
 
     def _gradient(self, down: Secret | None, kept: Sequence[Kept]) -> Parts:
-        network = self._recipe.network
+        network = self.recipe.network
         weights = split_weights(network, self.state.weights)
         first = next(at for at, laid in enumerate(network) if laid.weight)
         pieces: list[Sequence[Parts | Secret]] = []
