@@ -144,8 +144,8 @@ def test_batch_norm_learns_and_keeps_its_averages() -> None:
         private = crypten.nn.BatchNorm2d(2).encrypt(src=0)
         private.train()
         out = private(crypten.cryptensor(x, src=1))
-        (out * crypten.cryptensor(x)).sum().backward()
-        private.update_parameters(0.01)
+        (out * crypten.cryptensor(x)).mean().backward()
+        private.update_parameters(0.1)
         return [one.get_plain_text() for one in (out, private.running_mean, private.weight)]
 
     got, mean, weight = together(program)
