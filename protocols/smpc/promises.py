@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from protocols.smpc.crypten_bridge.dealers import CHOICES
+
 __all__ = ["PROMISES"]
 
 PROMISES = (
@@ -26,4 +28,5 @@ PROMISES = (
     "Not promised: a right answer from a party that departs from the program. All are taken to be honest but"
     " curious; a lie in the course of the computation is not noticed.",
     "Not promised: that answers give nothing away of the model. Whoever may ask often enough can copy a model.",
+    *CHOICES,
 )
