@@ -178,6 +178,10 @@ class Authority:
             raise IdentityError("the request is not signed with the key it names: make it anew.")
         return self._certify(key, self._policy.by_itself if renewable else self._policy.by_hand)
 
+    def vouch(self, data: bytes) -> bytes:
+        """An ECDSA signature with SHA-256, DER. What is signed begins with what it is for."""
+        return self._key.sign(data, ec.ECDSA(hashes.SHA256()))
+
     def door(self) -> tuple[bytes, bytes]:
         """A key of its own and a certificate, PEM, to answer as `DOOR`: proof of this authority, and of no device."""
         key = ec.generate_private_key(ec.SECP256R1())

@@ -195,6 +195,7 @@ VOCABULARY: tuple[type[Message], ...] = (
     Began,
     Release,
     Released,
+    Outcast,
     Want,
     Chunk,
     Browse,

@@ -35,7 +35,10 @@ from mesh.showcase import Shelf
 from mesh.table import Table
 from mesh.wire import Frame
 
-__all__ = ["Desk"]
+__all__ = ["Desk", "Reply"]
+
+Reply = Callable[[PeerId, Frame], Message]
+"""Answers one kind of question of a peer. Raises MeshError: no, and why."""
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +48,7 @@ class Desk:
     offer: what this device would lend to a protocol that it runs.
     device: lent to sessions that others ask us to join.
     shelf: blobs that any member of the mesh may fetch by their SHA-256, and what is shown and kept for others.
+    replies: to questions that have nothing to do with sessions or the shelf, by kind.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class Desk:
         offer: Callable[[str], Awaitable[Offer]],
         device: Device,
         shelf: Shelf,
+        replies: Mapping[str, Reply],
     ) -> None:
         self._me = me
         self._protocols = protocols
@@ -63,6 +68,7 @@ class Desk:
         self._offer = offer
         self._device = device
         self._shelf = shelf
+        self._replies = replies
 
     async def answer(self, peer: PeerId, question: Frame) -> Frame:
         """The answer to one control request. Never raises a MeshError."""
@@ -85,6 +91,8 @@ class Desk:
                 release = unpack(Release, question.body)
                 self._seat_of(peer, release.session).end(SessionError(f"Released: {one_line(release.reason)}"))
                 return Released()
+        if (reply := self._replies.get(question.kind)) is not None:
+            return reply(peer, question)
         return self._looked_up(peer, question)
 
     def _looked_up(self, peer: PeerId, question: Frame) -> Message:

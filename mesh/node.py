@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any, Self
 from mesh.browsing import Browser
 from mesh.contracts import Address, Discovery, Sighting, Traffic, Transport
 from mesh.control import Offer
-from mesh.desk import Desk
+from mesh.desk import Desk, Reply
 from mesh.errors import BadInput, DeadlinePassed, MeshError, Misuse, SessionError
 from mesh.ids import PeerId, SessionId
 from mesh.protocol import Boxes, Candidate, Device, Feed, Job, Plan, Protocol
@@ -75,6 +75,7 @@ class Node:
 
     Args:
         device: what each session may reach for; the node adds the store and the boxes to it.
+        replies: to peers' questions that have nothing to do with sessions, by kind.
 
     Attributes:
         addresses: where it listens, once entered.
@@ -89,6 +90,7 @@ class Node:
         protocols: Iterable[Protocol[Any, Any, Any]],
         device: Device,
         lends: Lends | None = None,
+        replies: Mapping[str, Reply] | None = None,
     ) -> None:
         self.addresses: tuple[Address, ...] = ()
         self._transport = transport
@@ -112,6 +114,7 @@ class Node:
             offer=self._offer,
             device=device,
             shelf=Shelf(lends.store, lends.showcase),
+            replies=replies or {},
         )
         self._speeds: dict[str, asyncio.Task[float]] = {}
         self._stack = AsyncExitStack()

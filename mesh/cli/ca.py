@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mesh.cli.screen import as_json, emit, pairs
+from mesh.cli.screen import as_json, emit, pairs, table
 from mesh.errors import BadInput, ConfigError
 from mesh.settings import settings
 
@@ -112,6 +112,93 @@ def sign(
         raise ConfigError(f"{out} cannot be written ({error.strerror}): choose another --out.") from error
     found = {"certificate": str(out), "root": str(authority / "root.pem")}
     emit(found) if as_json else pairs(list(found.items()))
+
+
+@ca.command()
+@click.argument("peer")
+@click.option("--authority", type=click.Path(path_type=Path), help="The authority's folder. Default: this device's.")
+@click.option("--why", default="revoked", help="A word on the reason; it stays in the register.")
+@click.option("--out", type=click.Path(path_type=Path), help="File for the signed list, to be carried to a node.")
+@_passphrase
+@as_json
+def revoke(
+    *, peer: str, authority: Path | None, why: str, out: Path | None, passphrase_file: Path | None, as_json: bool
+) -> None:
+    """Put a device out of the mesh for good: nobody talks to PEER any more, whatever certificate it shows.
+
+    Where a node runs on this device, it spreads the signed list by itself, within seconds. Where the authority is kept
+    elsewhere, carry the list: `mesh ca spread LIST` on any device of the mesh.
+
+    \b
+    Examples:
+      mesh ca revoke mdwuuyy6ihirhqbppvpzzuht2pnt3wj723lh4hwenc7tnlwzcvcq
+      mesh ca revoke mdwu... --authority ./authority --out list
+    """
+    from mesh.admission.outcasts import Shunned, publish
+    from mesh.admission.register import Register
+    from mesh.authority import Authority
+    from mesh.ids import PeerId
+    from mesh.store.directory import write_atomically
+
+    config = settings().config
+    folder = authority or config.authority
+    signer = Authority.load(folder, passphrase=_secret(passphrase_file or _named(config.passphrase_file)))
+    number = Register(folder).remove(PeerId.parse(peer), why)
+    data = publish(signer, Register(folder))
+    if out is not None:
+        write_atomically(out, data, mode=0o644)
+    here = authority is None and Shunned(config.identity, signer.mesh).take(data)
+    found = {"revoked": peer, "number": str(number), "list": str(out or ""), "spread": str(here).lower()}
+    emit(found) if as_json else pairs(list(found.items()))
+
+
+@ca.command()
+@click.argument("list", type=click.Path(path_type=Path))
+@as_json
+def spread(list: Path, as_json: bool) -> None:  # noqa: A002 - click names arguments so
+    """Take a signed list of those who are out to the node of this device, which tells everybody.
+
+    \b
+    Example:
+      mesh ca spread list
+    """
+    from mesh.admission.outcasts import Shunned
+    from mesh.identity import Identity
+
+    identity = Identity.load(settings().config.identity)
+    try:
+        data = list.read_bytes()
+    except OSError as error:
+        raise BadInput(f"{list} cannot be read: {error.strerror}.") from error
+    shunned = Shunned(settings().config.identity, identity.mesh)
+    found = {"news": str(shunned.take(data)).lower(), "out": str(len(shunned))}
+    emit(found) if as_json else pairs([*found.items()])
+
+
+@ca.command(name="list")
+@click.option("--authority", type=click.Path(path_type=Path), help="The authority's folder. Default: this device's.")
+@as_json
+def listing(authority: Path | None, as_json: bool) -> None:
+    """Who was let in, and who is out.
+
+    \b
+    Example:
+      mesh ca list
+    """
+    from mesh.admission.register import Register
+
+    register = Register(authority or settings().config.authority)
+    devices, (_, removed) = register.devices(), register.removed()
+    if as_json:
+        emit({"devices": devices, "removed": removed})
+        return
+    rows = [(peer, "in", f"{one.at:%Y-%m-%d %H:%M}", one.invitation or "by hand") for peer, one in devices.items()]
+    rows += [(peer, "out", f"{one.at:%Y-%m-%d %H:%M}", one.why) for peer, one in removed.items()]
+    table(("PEER", "STATE", "SINCE (UTC)", "HOW"), sorted(rows, key=lambda row: row[2]))
+
+
+def _named(file: str) -> Path | None:
+    return Path(file) if file else None
 
 
 def _secret(file: Path | None) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -18,7 +18,7 @@ import aiohttp
 from aiohttp import web
 
 from mesh.contracts import Accept, Address, Answer, Channel, Sighting, Traffic, Transport
-from mesh.errors import BadFrame, ConfigError, FrameTooLarge, Misuse
+from mesh.errors import BadFrame, ConfigError, FrameTooLarge, Misuse, PeerDeclined
 from mesh.identity import Identity, server_name
 from mesh.ids import PeerId, SessionId
 from mesh.transport.guard import Guard, GuardLimits
@@ -61,6 +61,7 @@ class HttpTransport(Transport):
             2 / heartbeat packets a second each way. The same throughout a mesh.
         patience: how long we wait for others.
         guard: how much patience and room there is for whoever connects.
+        shunned: why nothing is to be had to do with a peer, whatever it can prove; None if there is no reason.
 
     Attributes:
         identity: who we are, by the certificate that we show now.
@@ -75,11 +76,12 @@ class HttpTransport(Transport):
         heartbeat: float = 10.0,
         patience: Patience | None = None,
         guard: GuardLimits | None = None,
+        shunned: Callable[[PeerId], str | None] = lambda _peer: None,
     ) -> None:
         self.peer = identity.peer
         self.identity = identity
         self._bind = (bind,) if isinstance(bind, Address) else tuple(bind)
-        self._terms = Terms(identity, limits or Limits(), heartbeat, patience or Patience())
+        self._terms = Terms(identity, limits or Limits(), heartbeat, patience or Patience(), shunned)
         self._guard_limits = guard or GuardLimits()
         self._open: _Open | None = None
 
@@ -108,6 +110,7 @@ class HttpTransport(Transport):
             yield tuple([address for bind in self._bind for address in await self._listen(bind, guard, runner, stack)])
 
     async def call(self, to: Sighting, request: Frame) -> Frame:
+        self._require_welcome(to.peer)
         client, data, limit = self._now().client, encode(request), self._terms.limits.call
         if len(data) > limit:
             raise FrameTooLarge(f"a request of {len(data)} bytes; at most {limit} are taken")
@@ -123,6 +126,7 @@ class HttpTransport(Transport):
         return decode(reply, limit)
 
     async def dial(self, to: Sighting, session: SessionId) -> Channel:
+        self._require_welcome(to.peer)
         context, path = self._now().context, channel_path(session)
 
         async def ask(address: Address) -> Channel:
@@ -145,11 +149,21 @@ class HttpTransport(Transport):
             identity.refresh(context)
         self.identity = identity
 
+    def shun(self) -> None:
+        """Drop the channels of those who have become shunned. Whoever shares a session with them sees them lost."""
+        for channel in list(self._open.channels) if self._open else ():
+            if self._terms.shunned(channel.peer) is not None:
+                channel.abort()
+
     def traffic(self) -> dict[PeerId, Traffic]:
         return self._terms.tally.by_peer()
 
     def channels(self) -> int:
         return len(self._open.channels) if self._open else 0
+
+    def _require_welcome(self, peer: PeerId) -> None:
+        if (reason := self._terms.shunned(peer)) is not None:
+            raise PeerDeclined(peer, reason)
 
     def _now(self) -> _Open:
         if self._open is None:
@@ -214,6 +228,8 @@ class HttpTransport(Transport):
 
 
 async def _body(peer: PeerId, response: aiohttp.ClientResponse, limit: int) -> bytes:
+    if response.status == web.HTTPForbidden.status_code:
+        raise PeerDeclined(peer, "It has nothing to do with this device: it may have been put out of the mesh.")
     if response.status != web.HTTPOk.status_code:
         raise BadFrame(f"{peer.short} answered HTTP {response.status} instead of a frame: is it of another version?")
     length = response.content_length

@@ -48,6 +48,7 @@ class Terms:
     limits: Limits
     heartbeat: float
     patience: Patience
+    shunned: Callable[[PeerId], str | None] = lambda _peer: None
     tally: Tally = field(default_factory=Tally)
 
 
@@ -129,4 +130,7 @@ class Routes:
         return response
 
     def _peer(self, request: web.Request) -> PeerId:
-        return self._terms.identity.peer_of(request.get_extra_info("ssl_object"))
+        peer = self._terms.identity.peer_of(request.get_extra_info("ssl_object"))
+        if (reason := self._terms.shunned(peer)) is not None:
+            raise web.HTTPForbidden(text=reason)
+        return peer

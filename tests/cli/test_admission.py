@@ -79,3 +79,27 @@ def test_what_cannot_be_done_is_said(tmp_path: Path, words: tuple[str, ...], cod
 
     assert (done.returncode, done.stdout) == (code, "")
     assert sentence in done.stderr
+
+
+def test_a_revoked_device_is_shunned_by_all(tmp_path: Path) -> None:
+    """`mesh ca revoke` where the authority is kept: within seconds no other node will have to do with that device."""
+    here, good, bad = (tmp_path / name for name in ("here", "good", "bad"))
+    told("init", "--mesh", "oak-street", state=here)
+    with neighbour(here, *QUIET, "--join-port", "0"):
+        token = told("invite", "--uses", "2", state=here)["token"]
+        for device in (good, bad):
+            told("join", token, "--interface", "lo", state=device)
+        with neighbour(good, *QUIET), neighbour(bad, *QUIET) as outcast:
+            peer = outcast.ready["peer"]
+            assert await_state(good, peer, "ready")
+            assert told("ca", "revoke", peer, state=here)["spread"] == "true"
+            assert await_state(good, peer, "declined")
+            assert {one["state"] for one in told("peers", state=bad)} == {"declined"}
+    assert set(told("ca", "list", state=here)["removed"]) == {peer}
+
+
+def await_state(device: Path, peer: str, state: str) -> bool:
+    """Whether the device comes to see the peer so."""
+    # Each question takes as long as its answer, so this is not endless.
+    seen = ([one["state"] for one in told("peers", state=device) if one["peer"] == peer] for _ in range(10))
+    return any(state in states for states in seen)
