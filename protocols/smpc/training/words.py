@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from mesh.messages import Message, message
 from protocols.smpc import words
 
 __all__ = [
-    "HANDING", "VOCABULARY", "Aligned", "Deliver", "Finish", "Go", "Held", "Lines", "Passed", "Piece", "Resume", "Salt",
+    "HANDING", "VOCABULARY", "Deliver", "Finish", "Go", "Held", "Lines", "Passed", "Piece", "Resume", "Salt",
     "Standing", "Table",
 ]  # fmt: skip
 
@@ -56,31 +58,31 @@ class Lines(Message, frozen=True):
 
 @message(
     "private-training.table",
-    reveals="how many rows and columns an owner has, and whether its data are what they were in an earlier run",
+    reveals="how many rows and columns an owner has, and whether its data are what they were in an earlier run; or that"
+    " they cannot be used, and whether that is because rows are not aligned",
 )
 class Table(Message, frozen=True):
-    """The size of what I hand in, and a digest of it under a key that only I have."""
+    """The size of what I hand in, and a digest of it under a key that only I have; or, to who asks, what is wrong."""
 
     rows: int
     columns: int
     fingerprint: bytes
-
-
-@message("private-training.aligned", reveals="that this owner found its rows to be the other owners' rows")
-class Aligned(Message, frozen=True):
-    """I hand in my columns."""
+    trouble: Literal["", "unusable", "unaligned"]
 
 
 @message(
     "private-training.standing",
-    reveals="how many rows there are and at which steps this party has checkpoints of this job",
+    reveals="at which steps this party has checkpoints under this job's name, and whether they are of this very job",
 )
 class Standing(Message, frozen=True):
-    """I have my shares of the data; and for each step that I have a checkpoint of, the session it was made in."""
+    """I have my shares of the data; and for each step that I have a checkpoint of, the session it was made in.
 
-    rows: int
+    `strange` says that what I keep under the name is of other data, other parties or other settings.
+    """
+
     session: str
     checkpoints: dict[int, str]
+    strange: bool
     seconds: float
 
 
@@ -94,9 +96,10 @@ class Resume(Message, frozen=True):
 
 @message("private-training.go", reveals="how far the asking device wants the training to go on")
 class Go(Message, frozen=True):
-    """Train until so many steps are done."""
+    """Train until so many steps are done; then, if that is wanted, send the model to its receivers and keep it."""
 
     until: int
+    deliver: bool
 
 
 @message(
@@ -119,9 +122,11 @@ class Passed(Message, frozen=True):
     check: bytes
 
 
-@message("private-training.deliver", reveals="that the training is over")
+@message("private-training.deliver", reveals="to a receiver: that the training is over, and of how many columns it was")
 class Deliver(Message, frozen=True):
-    """Send the model to those who receive it, and keep it if that is wanted."""
+    """The three are about to send you the model, which takes so many columns."""
+
+    columns: int
 
 
 @message(
@@ -148,6 +153,6 @@ class Finish(Message, frozen=True):
 HANDING = words.Handing(key=Key, door=Door, seeds=Seeds, share=Share, taken=Taken)
 
 VOCABULARY: tuple[type[Message], ...] = (
-    Key, Door, Seeds, Share, Taken, Salt, Lines, Table, Aligned, Standing, Resume, Go, Passed, Deliver, Piece, Held,
+    Key, Door, Seeds, Share, Taken, Salt, Lines, Table, Standing, Resume, Go, Passed, Deliver, Piece, Held,
     Finish,
 )  # fmt: skip
