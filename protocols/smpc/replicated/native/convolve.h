@@ -96,7 +96,7 @@ EXPORT int NAMED(ring_convolve)(int level, const ptrdiff_t *layout, const WORD *
     memcpy(&of, layout, sizeof(of));
     const ptrdiff_t groups = layout[sizeof(of) / sizeof(*layout)], each = of.outputs / groups, plane = of.rows * of.columns;
     const ptrdiff_t k = of.depth * of.kernel_height * of.kernel_width;
-    const int few_places = of.batch * plane <= NAMED(FEW), few_outputs = each <= NAMED(FEW);
+    const int few_places = of.batch * plane <= NAMED(FEW), few_outputs = each <= NAMED(AT_ONCE);
     if (!add && (k == 0 || (few_outputs && !few_places))) NAMED(clear)(1, of.batch * of.outputs * plane, out, 0);
     if (k == 0 || of.outputs == 0 || of.batch * plane == 0) return 0;
     ptrdiff_t *terms = malloc((size_t)k * sizeof(*terms));

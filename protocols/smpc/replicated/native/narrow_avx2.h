@@ -3,11 +3,6 @@
 #define NARROW_AVX2_H
 #ifdef RING_X86
 
-FOR_AVX2 INLINE __m256i folded_avx2(__m256i low, __m256i mixed) {
-    mixed = _mm256_add_epi32(mixed, _mm256_srli_epi64(mixed, 32));
-    return _mm256_add_epi64(low, _mm256_slli_epi64(mixed, 32));
-}
-
 FOR_AVX2 INLINE void dots_fixed_avx2(const int vectors, ptrdiff_t count, const uint64_t *row, const uint64_t *x,
                                      ptrdiff_t stride, uint64_t *sums) {
     __m256i low[4], mixed[4];

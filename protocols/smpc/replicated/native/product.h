@@ -5,7 +5,9 @@
    the windows of a convolution, are all the same here, and windows are never laid out but in the panel that is worked
    on. A result is seen through offsets of its columns likewise. */
 
-enum { NAMED(DEPTH) = 2048 / sizeof(WORD), NAMED(ROWS) = 96, NAMED(COLUMNS) = 512 }; /* of a block; DEPTH is even */
+enum { NAMED(DEPTH) = 2304 / sizeof(WORD), NAMED(ROWS) = 96, NAMED(COLUMNS) = 512, NAMED(BESIDE) = 4 };
+/* Of a block, at most. A panel of DEPTH rows takes 18 KiB of a first cache of 32, and ROWS by DEPTH words less than half
+   of a second one of 512. DEPTH is even. */
 
 typedef void (*NAMED(Tile))(ptrdiff_t, const WORD *const *, const WORD *, WORD *);
 
@@ -32,30 +34,38 @@ INLINE int NAMED(run)(const ptrdiff_t *offsets, int count) {
     return 1;
 }
 
-/* Up to NR columns of `depth` rows as a panel: for each pair of rows NR words of the first, then NR of the second;
-   zeros where there is no row or column. `squares`: for each column the sum over pairs of their products. */
-INLINE void NAMED(pack)(const int NR, NAMED(Right) right, ptrdiff_t depth, int width, WORD *panel, WORD *squares) {
-    const int together = width == NR && NAMED(run)(right.columns, width);
-    WORD sums[NR];
-    for (int j = 0; j < NR; j++) sums[j] = 0;
-    for (ptrdiff_t p = 0; p < depth; p += 2, panel += 2 * NR) {
-        for (int half = 0; half < 2; half++) {
-            WORD *to = panel + half * NR;
-            if (p + half >= depth) {
-                for (int j = 0; j < NR; j++) to[j] = 0;
-                continue;
-            }
-            const WORD *from = right.words + right.rows[p + half];
-            if (together) {
-                memcpy(to, from + right.columns[0], NR * sizeof(WORD));
-            } else {
-                for (int j = 0; j < width; j++) to[j] = from[right.columns[j]];
-                for (int j = width; j < NR; j++) to[j] = 0;
-            }
-        }
-        for (int j = 0; j < NR; j++) sums[j] += panel[j] * panel[NR + j];
+/* NR words of a row, of which `width` are there; zeros for the others, and for a row that is not. */
+INLINE void NAMED(gather)(const int NR, const WORD *from, const ptrdiff_t *columns, int width, int together, WORD *to) {
+    if (from == NULL) width = 0;
+    if (width == NR && together) {
+        memcpy(to, from + columns[0], NR * sizeof(WORD));
+        return;
     }
-    for (int j = 0; j < NR; j++) squares[j] = sums[j];
+    for (int j = 0; j < width; j++) to[j] = from[columns[j]];
+    for (int j = width; j < NR; j++) to[j] = 0;
+}
+
+/* Up to BESIDE panels of NR columns and `depth` rows: for each pair of rows NR words of the first, then NR of the second.
+   Panels are made side by side because what they are made of often lies so. `squares`: for each column the sum over
+   pairs of their products. */
+INLINE void NAMED(pack)(const int NR, NAMED(Right) right, ptrdiff_t depth, int columns, WORD *panels, WORD *squares) {
+    const int count = (columns + NR - 1) / NR;
+    const ptrdiff_t size = (depth + depth % 2) * NR;
+    int together[NAMED(BESIDE)];
+    for (int q = 0; q < count; q++)
+        together[q] = columns >= (q + 1) * NR && NAMED(run)(right.columns + q * NR, NR);
+    for (int j = 0; j < count * NR; j++) squares[j] = 0;
+    for (ptrdiff_t p = 0; p < depth; p += 2) {
+        const WORD *first = right.words + right.rows[p];
+        const WORD *second = p + 1 < depth ? right.words + right.rows[p + 1] : NULL;
+        for (int q = 0; q < count; q++) {
+            const int width = columns - q * NR < NR ? columns - q * NR : NR;
+            WORD *to = panels + q * size + p * NR;
+            NAMED(gather)(NR, first, right.columns + q * NR, width, together[q], to);
+            NAMED(gather)(NR, second, right.columns + q * NR, width, together[q], to + NR);
+            for (int j = 0; j < NR; j++) squares[q * NR + j] += to[j] * to[NR + j];
+        }
+    }
 }
 
 /* Rows of a block on the left so that neighbours in a row are neighbours in memory and their number is even. Nothing is
@@ -109,7 +119,11 @@ INLINE void NAMED(block)(const int MR, const int NR, NAMED(Tile) tile, const WOR
         for (ptrdiff_t i = 0; i < rows; i += MR) {
             const WORD *at[MR];
             WORD sums[MR * NR];
-            for (int r = 0; r < MR; r++) at[r] = left + (i + r < rows ? i + r : rows - 1) * stride;
+            for (int r = 0; r < MR; r++) {
+                const ptrdiff_t row = i + r < rows ? i + r : rows - 1;
+                at[r] = left + row * stride;
+                __builtin_prefetch(result.words + row * result.row + there.columns[0], 1); /* needed after the tile */
+            }
             tile(pairs, at, panels, sums);
             for (int r = 0; r < MR && i + r < rows; r++)
                 NAMED(put)(NR, there, i + r, width, sums + r * NR, own[i + r], squares + j);
@@ -120,19 +134,20 @@ INLINE void NAMED(block)(const int MR, const int NR, NAMED(Tile) tile, const WOR
 /* (m, k) by (k, n). Returns 0, or -1 where there is no memory for the blocks. */
 INLINE int NAMED(product)(const int MR, const int NR, NAMED(Tile) tile, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
                           NAMED(Left) left, NAMED(Right) right, NAMED(Result) result) {
-    const ptrdiff_t deep = k < NAMED(DEPTH) ? k + k % 2 : NAMED(DEPTH);
+    const ptrdiff_t parts = (k + NAMED(DEPTH) - 1) / NAMED(DEPTH), deep = (k + 2 * parts - 1) / (2 * parts) * 2;
     const ptrdiff_t wide = (n < NAMED(COLUMNS) ? n + NR - 1 : NAMED(COLUMNS)) / NR * NR; /* COLUMNS is a multiple of NR */
-    WORD *spare = malloc((size_t)(deep * (wide + NAMED(ROWS)) + wide) * sizeof(WORD));
-    if (spare == NULL) return -1;
-    WORD *panels = spare + deep * NAMED(ROWS), *squares = panels + deep * wide;
+    const size_t bytes = (size_t)(deep * (wide + NAMED(ROWS)) + wide) * sizeof(WORD);
+    WORD *panels = aligned_alloc(64, (bytes + 63) / 64 * 64); /* a load that crosses cache lines costs two */
+    if (panels == NULL) return -1;
+    WORD *squares = panels + deep * wide, *spare = squares + wide;
     for (ptrdiff_t j = 0; j < n; j += wide) {
         const ptrdiff_t columns = n - j < wide ? n - j : wide;
-        for (ptrdiff_t p = 0; p < k; p += NAMED(DEPTH)) {
-            const ptrdiff_t depth = k - p < NAMED(DEPTH) ? k - p : NAMED(DEPTH);
-            for (ptrdiff_t c = 0; c < columns; c += NR) {
+        for (ptrdiff_t p = 0; p < k; p += deep) {
+            const ptrdiff_t depth = k - p < deep ? k - p : deep;
+            for (ptrdiff_t c = 0; c < columns; c += NAMED(BESIDE) * NR) {
                 NAMED(Right) part = {right.words, right.rows + p, right.columns + j + c};
-                const int width = columns - c < NR ? (int)(columns - c) : NR;
-                NAMED(pack)(NR, part, depth, width, panels + (depth + depth % 2) * c, squares + c);
+                const int some = columns - c < NAMED(BESIDE) * NR ? (int)(columns - c) : NAMED(BESIDE) * NR;
+                NAMED(pack)(NR, part, depth, some, panels + (depth + depth % 2) * c, squares + c);
             }
             for (ptrdiff_t i = 0; i < m; i += NAMED(ROWS)) {
                 const ptrdiff_t rows = m - i < NAMED(ROWS) ? m - i : NAMED(ROWS);
@@ -144,6 +159,6 @@ INLINE int NAMED(product)(const int MR, const int NR, NAMED(Tile) tile, ptrdiff_
             }
         }
     }
-    free(spare);
+    free(panels);
     return 0;
 }

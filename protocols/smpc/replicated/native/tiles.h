@@ -57,32 +57,46 @@ DEFINE_TILE(tile32_avx2, FOR_AVX2, uint32_t, 8, 3, 2)
 DEFINE_TILE(tile64_avx512, FOR_AVX512, uint64_t, 8, 4, 2)
 DEFINE_TILE(tile32_avx512, FOR_AVX512, uint32_t, 16, 4, 2)
 
-FOR_AVX2 AS_WRITTEN static void tile64_avx2(ptrdiff_t pairs, const uint64_t *const *rows, const uint64_t *panel,
-                                            uint64_t *tile) {
-    enum { MR = 2, COUNT = 2, LANES = 4 };
-    __m256i low[MR][COUNT], mixed[MR][COUNT];
-    UNROLLED for (int row = 0; row < MR; row++)
-        UNROLLED for (int place = 0; place < COUNT; place++) low[row][place] = mixed[row][place] = _mm256_setzero_si256();
-    for (ptrdiff_t pair = 0; pair < pairs; pair++, panel += 2 * LANES * COUNT) {
-        UNROLLED for (int row = 0; row < MR; row++) {
-            __m256i first = _mm256_set1_epi64x((long long)rows[row][2 * pair]);
-            __m256i second = _mm256_set1_epi64x((long long)rows[row][2 * pair + 1]);
-            UNROLLED for (int place = 0; place < COUNT; place++) {
-                const __m256i *one = (const __m256i *)(panel + LANES * place), *two = one + COUNT;
-                __m256i x = _mm256_add_epi64(first, _mm256_loadu_si256(two));
-                __m256i y = _mm256_add_epi64(second, _mm256_loadu_si256(one));
-                low[row][place] = _mm256_add_epi64(low[row][place], _mm256_mul_epu32(x, y));
-                y = _mm256_shuffle_epi32(y, 0xB1); /* upper and lower halves change places */
-                mixed[row][place] = _mm256_add_epi32(mixed[row][place], _mm256_mullo_epi32(x, y));
-            }
-        }
-    }
-    for (int row = 0; row < MR; row++)
-        for (int place = 0; place < COUNT; place++) {
-            __m256i both = mixed[row][place];
-            both = _mm256_slli_epi64(_mm256_add_epi32(both, _mm256_srli_epi64(both, 32)), 32);
-            _mm256_storeu_si256((__m256i *)(tile + LANES * (COUNT * row + place)), _mm256_add_epi64(low[row][place], both));
-        }
+/* One vector of one row: four products of pairs, split as above. In assembly because compilers copy registers here, and
+   six instructions a cycle are as tight a limit as the four vector units. */
+#define WORDS_AVX2(place, low, mixed)                                                                                  \
+    "vpaddq 32*" #place "(%[panel],%[at],8), %[second], %[y]\n\t"                                                      \
+    "vpaddq 64+32*" #place "(%[panel],%[at],8), %[first], %[x]\n\t"                                                    \
+    "vpshufd $0xB1, %[y], %[turned]\n\t" /* upper and lower halves change places */                                    \
+    "vpmuludq %[x], %[y], %[y]\n\t"                                                                                    \
+    "vpmulld %[x], %[turned], %[turned]\n\t"                                                                           \
+    "vpaddq %[y], %[" #low "], %[" #low "]\n\t"                                                                        \
+    "vpaddd %[turned], %[" #mixed "], %[" #mixed "]\n\t"
+
+#define ROW_AVX2(row, low0, mixed0, low1, mixed1)                                                                      \
+    "vpbroadcastq (%[" #row "],%[at]), %[first]\n\t"                                                                   \
+    "vpbroadcastq 8(%[" #row "],%[at]), %[second]\n\t"                                                                 \
+    WORDS_AVX2(0, low0, mixed0) WORDS_AVX2(1, low1, mixed1)
+
+FOR_AVX2 INLINE __m256i folded_avx2(__m256i low, __m256i mixed) {
+    mixed = _mm256_add_epi32(mixed, _mm256_srli_epi64(mixed, 32));
+    return _mm256_add_epi64(low, _mm256_slli_epi64(mixed, 32));
+}
+
+FOR_AVX2 static void tile64_avx2(ptrdiff_t pairs, const uint64_t *const *rows, const uint64_t *panel, uint64_t *tile) {
+    __m256i low[4], mixed[4], first, second, x, y, turned;
+    for (int i = 0; i < 4; i++) low[i] = mixed[i] = _mm256_setzero_si256();
+    ptrdiff_t at = -16 * pairs; /* bytes of a row that are left, negative */
+    __asm__("test %[at], %[at]\n\t"
+            "jz 2f\n\t"
+            ".p2align 5\n"
+            "1:\n\t"
+            ROW_AVX2(above, low0, mixed0, low1, mixed1)
+            ROW_AVX2(below, low2, mixed2, low3, mixed3)
+            "add $16, %[at]\n\t"
+            "jnz 1b\n"
+            "2:"
+            : [at] "+r"(at), [low0] "+x"(low[0]), [low1] "+x"(low[1]), [low2] "+x"(low[2]), [low3] "+x"(low[3]),
+              [mixed0] "+x"(mixed[0]), [mixed1] "+x"(mixed[1]), [mixed2] "+x"(mixed[2]), [mixed3] "+x"(mixed[3]),
+              [first] "=&x"(first), [second] "=&x"(second), [x] "=&x"(x), [y] "=&x"(y), [turned] "=&x"(turned)
+            : [above] "r"(rows[0] + 2 * pairs), [below] "r"(rows[1] + 2 * pairs), [panel] "r"(panel + 16 * pairs)
+            : "cc", "memory");
+    for (int i = 0; i < 4; i++) _mm256_storeu_si256((__m256i *)(tile + 4 * i), folded_avx2(low[i], mixed[i]));
 }
 #endif
 
