@@ -7,15 +7,16 @@ The mesh knows no file formats. Whoever brings a protocol brings a workshop with
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from mesh.errors import BadInput
 from mesh.store.catalogue import Manifest
 from mesh.tensors import Tensors
 
-__all__ = ["Option", "Prepared", "Workshop"]
+__all__ = ["Option", "Prepared", "Reference", "Workshop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,16 @@ class Prepared:
 
     Attributes:
         blobs: the bytes of each blob that the manifest lists, by digest.
+        notices: sentences that whoever adds it should read.
     """
 
     manifest: Manifest
     blobs: Mapping[str, bytes]
+    notices: tuple[str, ...] = ()
+
+
+Reference = Callable[[Mapping[str, Any]], Tensors]
+"""Inputs of a model, by name, to the answer that its file gives in the clear, on this device."""
 
 
 class Workshop(ABC):
@@ -69,6 +76,14 @@ class Workshop(ABC):
         Raises:
             BadInput: it is none, or cannot be run in parts, or an option cannot be; says what would do.
         """
+
+    def reference(self, source: Path, manifest: Manifest) -> Reference:
+        """What a model's answers are compared with: the file that it was made from, run as it is.
+
+        Raises:
+            BadInput: that is another file, or this kind of model is not compared with anything.
+        """
+        raise BadInput(f"Answers of {manifest.protocol} models are not compared with anything.")
 
     @abstractmethod
     def read(self, source: Path, manifest: Manifest) -> Iterator[Tensors]:

@@ -6,14 +6,16 @@ Whether it learns the answers too is for the plan to say: if it is a receiver, a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from mesh.errors import BadInput, PeerLost, PeerMisbehaved, SessionError
 from mesh.ids import PeerId, Rank
 from mesh.protocol import Device, Feed, Request
 from mesh.tensors import Tensors
-from protocols.arrays import arrays_of, tensors_of
+from protocols.arrays import Arrays, arrays_of, tensors_of
 from protocols.smpc.circle import Circle
 from protocols.smpc.dealing import in_clear, ring_row
 from protocols.smpc.handing import Hander
@@ -64,6 +66,13 @@ class Told:
     name: str
 
 
+Prepare = Callable[[Arrays], Awaitable[dict[str, Array]]]
+
+
+async def _as_they_are(arrays: Arrays) -> dict[str, Array]:
+    return dict(arrays)
+
+
 @dataclass(slots=True)
 class _Asked:
     """A request under way: since when, whom it still waits for, and the answer where it is ours to know."""
@@ -78,6 +87,7 @@ class Asker:
     """Rank 0's work, whether it is itself one of the three or not.
 
     Attributes:
+        prepare: turns a request's inputs into those of the program: the public part of a model.
         generations: of kept answers that the three hold between them, by name and number; known once all are ready.
         session: what the three call their session.
         missing: where the answers are ours to know: the parties whose shares of one have not come.
@@ -86,11 +96,13 @@ class Asker:
     def __init__(self, circle: Circle, results: Circle, spec: PrivateSpec, roles: Roles, device: Device) -> None:
         self.generations: dict[str, dict[int, str]] = {}
         self.session = ""
+        self.prepare: Prepare = _as_they_are
         self.missing: Callable[[int], Sequence[Rank]] = lambda _seq: ()
         self._circle = circle
         self._results = results
         self._spec = spec
         self._roles = roles
+        self._limits = device.asked.within if isinstance(device.asked, PrivateSpec) else {}
         self._feed: Feed = device.feed
         self._report: Callable[[object], None] = device.report
         self._hander = Hander(circle, roles.parties, device.entropy)
@@ -155,6 +167,8 @@ class Asker:
     async def _ask(self, request: Request) -> None:
         spec, arrays = self._spec, arrays_of(request.payload)
         try:
+            arrays = await self.prepare(arrays)
+            self._expect_calibrated(arrays)
             use = {name: self._kept(name, arrays.pop(name, None)) for name in sorted(spec.held)}
             row = ring_row(spec.dealt, arrays, self._fixed) if spec.hides_input else in_clear(spec.dealt, arrays)
         except BadInput as error:
@@ -166,6 +180,17 @@ class Asker:
                 await self._circle.send(rank, Use(batch=request.seq, numbers=use))
         async for _ in self._hander.deal(request.seq, row, secret=spec.hides_input):
             pass
+
+    def _expect_calibrated(self, arrays: Mapping[str, Array]) -> None:
+        """Refuse what may not fit the number format: nothing later would notice."""
+        for name, most in self._limits.items():
+            array = arrays.get(name)
+            largest = float(np.abs(np.asarray(array, np.float64)).max(initial=0.0)) if array is not None else 0.0
+            if not largest <= most:
+                raise BadInput(
+                    f"{name!r} reaches {largest:.4g}, and this model was calibrated for up to {most:.4g}: answers "
+                    "could be wrong without notice. Scale it, or calibrate the model with inputs of this kind."
+                )
 
     def _kept(self, port: str, number: Array | None) -> int:
         name = name_of(self._spec.held[port])

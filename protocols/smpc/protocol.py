@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import msgspec
@@ -31,6 +32,7 @@ from protocols.smpc.lending import LENDING, lend
 from protocols.smpc.party import Circles, Member
 from protocols.smpc.program.steps import Array
 from protocols.smpc.promises import PROMISES
+from protocols.smpc.public import public_part
 from protocols.smpc.receiving import RESULTS, Receiver
 from protocols.smpc.replicated.link import PARTIES
 from protocols.smpc.replicated.sharing import FixedPoint
@@ -111,7 +113,11 @@ class Private(Protocol[PrivateSpec, Part, None]):
                 three = [circles.main.peer(rank) for rank in roles.parties]
                 remember(self._means.vault, me, spec, three, {seq: asker.session})
 
-        async with asyncio.TaskGroup() as tasks:
+        async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+            if (prefix := _asked(device).prefix) is not None:
+                inputs = [port.name for port in spec.program.inputs]
+                blob = await device.blobs.bring(prefix, circles.main.peer(roles.lender))
+                asker.prepare = await stack.enter_async_context(public_part(blob, inputs))
             listening = None
             if ASKER in roles.receivers:
                 fixed = FixedPoint(spec.fraction)

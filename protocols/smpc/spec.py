@@ -47,6 +47,10 @@ class PrivateSpec:
             is told: whoever knows what a blob is called may fetch it. None in every plan.
         lender: who hands in the model, by id or by enough of its beginning; "" is the asking device.
         model: what the lender calls it.
+        prefix: the public beginning of the model, which runs on the asking device; the program is the rest. None in
+            every plan: nobody else needs it.
+        within: how large the program's inputs may be, by name, if it was calibrated; asked of the asking device alone.
+        calibrated: the fraction that was chosen then, and for which `Program.bits` holds; None if it was not.
         secret: what the three parties must not learn. What is left out of it, they are sent in clear, which is faster.
         receiver: who is told the answers: peers, by id or by enough of its beginning; `ME`, the asking device; `SHARES`
             to keep them with the three for a job to come. Nobody named is `ME`.
@@ -63,6 +67,9 @@ class PrivateSpec:
     weights: BlobRef | None = None
     lender: str = ""
     model: str = ""
+    prefix: BlobRef | None = None
+    within: dict[str, float] = field(default_factory=dict)
+    calibrated: int | None = None
     secret: Secrecy = _BOTH
     receiver: str | tuple[str, ...] = ()
     name: str = ""
@@ -110,7 +117,7 @@ class PrivateSpec:
     @property
     def for_all(self) -> PrivateSpec:
         """What every member of the session may read."""
-        return replace(self, weights=None)
+        return replace(self, weights=None, prefix=None, within={})
 
     def trouble(self) -> str | None:
         """Why nobody should compute this, as a sentence; None if it can be."""
@@ -123,6 +130,11 @@ class PrivateSpec:
     def _number_trouble(self) -> str | None:
         if not 0 <= self.fraction <= 30:
             return f"Fixed-point numbers have 0 to 30 fractional bits, not {self.fraction}."
+        if self.calibrated is not None and self.fraction != self.calibrated:
+            return (
+                f"This model was calibrated for {self.calibrated} fractional bits, and with {self.fraction} its values "
+                f"may not fit: add it again with --calibrate and --fraction {self.fraction}, which says so beforehand."
+            )
         if not (0 < self.patience <= 3600 and 0 < self.setup <= 3600):
             return "The plan asks for patience over an hour, or for none."
         if not 0 < self.keep <= _LONGEST_KEPT:
@@ -137,6 +149,10 @@ class PrivateSpec:
             return "A model that another device hands in needs both: whose it is, and what it is called there."
         if strangers := self.held.keys() - {port.name for port in self.program.inputs}:
             return f"The program has no input {min(strangers)[:80]!r} that could be a kept answer."
+        if self.prefix is not None and self.held:
+            return (
+                "What goes on with kept answers must be secret from its first step on: add the model without a prefix."
+            )
         return None
 
     def _size_trouble(self) -> str | None:

@@ -41,10 +41,12 @@ class Compiled:
     Attributes:
         program: what everybody may know.
         weights: float32, by the names of the program's weights; for the owner's eyes.
+        names: what the model calls the values of the program, by their numbers; for the owner's eyes.
     """
 
     program: Program
     weights: Mapping[str, NDArray[np.float32]]
+    names: Mapping[int, str] = field(default_factory=dict)
 
 
 def compile_model(source: bytes, *, shapes: Mapping[str, Sequence[int]] | None = None, bits: int = 64) -> Compiled:
@@ -93,7 +95,8 @@ class _Builder:
             self.folded.opset, inputs, tuple(self.ports), tuple(self.constants), steps, outputs, self.bits
         )
         program.check()
-        return Compiled(program, self.weights)
+        names = {tensor.number: label.partition("\0")[0] for label, tensor in self.numbers.items()}
+        return Compiled(program, self.weights, names)
 
     def _step(self, node: NodeProto) -> Step | None:
         """The step; None for a node that is refused. What that would have made is numbered all the same."""

@@ -19,7 +19,7 @@ from protocols.runtimes.models import pack, parse, reads
 from protocols.runtimes.onnx import CPU, FAILURES, options
 from protocols.smpc.program.steps import Array
 
-__all__ = ["Folded", "fold", "shaped", "spelled_out"]
+__all__ = ["Folded", "fold", "sample_of", "shaped", "spelled_out"]
 
 _OF_SHAPES = frozenset(("Shape", "Size"))
 _COUNTING = (np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.bool_))
@@ -191,7 +191,7 @@ def _load(model: ModelProto, settings: onnxruntime.SessionOptions) -> onnxruntim
 
 def _observed(model: ModelProto, weights: Collection[str]) -> dict[str, Array]:
     """One value for every name that a node makes or that comes in."""
-    feeds = {value.name: _sample(value) for value in model.graph.input if value.name not in weights}
+    feeds = {name: array for name, array in sample_of(model).items() if name not in weights}
     wanted = {name for node in model.graph.node for name in node.output if name}
     if not wanted:
         return feeds
@@ -206,6 +206,11 @@ def _observed(model: ModelProto, weights: Collection[str]) -> dict[str, Array]:
         raise BadInput(f"ONNX Runtime cannot run this model: {' '.join(str(error).split())[:300]}") from error
     found = dict(zip(sorted(wanted), results, strict=True))
     return feeds | {name: value for name, value in found.items() if isinstance(value, np.ndarray)}
+
+
+def sample_of(model: ModelProto) -> dict[str, Array]:
+    """Numbers that mean nothing, for every input of fixed shape."""
+    return {value.name: _sample(value) for value in model.graph.input}
 
 
 def _sample(value: onnx.ValueInfoProto) -> Array:

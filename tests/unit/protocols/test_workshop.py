@@ -11,9 +11,11 @@ from PIL import Image
 
 from mesh.blobs import BlobRef
 from mesh.errors import BadInput
+from mesh.messages import canonical
 from mesh.store.catalogue import Manifest, Port
 from mesh.workshop import Prepared
 from protocols.arrays import arrays_of
+from protocols.runtimes.onnx import load
 from protocols.workshop import OnnxWorkshop, PrivateWorkshop
 
 
@@ -143,7 +145,10 @@ def test_a_model_for_private_inference_keeps_its_weights_apart(tmp_path: Path) -
     manifest = made.manifest
     assert ("private", ["private"]) == (manifest.protocol, list(manifest.notes["modes"]))
     assert (Port("images", "float32", (1, 3, 4, 6)),) == manifest.inputs
-    assert [BlobRef.of(np.ones(9, np.float32).tobytes())] == list(manifest.blobs)
+    (blob,) = made.blobs.values()
+    assert [BlobRef.of(blob)] == list(manifest.blobs)
+    assert np.ones(9, np.float32).tobytes() == blob[16:]
+    assert ("weights",) == manifest.kept
     assert manifest.notes["image"]["colours"] == "bgr"
 
 
@@ -161,3 +166,77 @@ def test_what_cannot_be_computed_on_shares_is_said_when_the_model_is_added(tmp_p
         PrivateWorkshop().prepare(tmp_path / "strange.onnx", name="strange", options={})
     with pytest.raises(BadInput, match="no fixed shape"):
         PrivateWorkshop().prepare(model(tmp_path, (1, 3, "height", "width")), name="two", options={})
+
+
+def test_the_same_weights_are_never_called_the_same(tmp_path: Path) -> None:
+    """Whoever guesses them cannot ask for them by their hash."""
+    path = model(tmp_path)
+    first, second = (PrivateWorkshop().prepare(path, name="two", options={}).manifest for _ in range(2))
+    assert first.blobs != second.blobs
+
+
+def test_whoever_borrows_a_model_is_told_no_name_of_any_weight(tmp_path: Path) -> None:
+    """Neither the weights' blob nor the file's, nor what calibration found."""
+    np.save(tmp_path / "x.npy", np.ones((2, 1, 3, 4, 6), np.float32))
+    made = PrivateWorkshop().prepare(model(tmp_path), name="two", options={"calibrate": str(tmp_path / "x.npy")})
+    told = canonical(made.manifest.for_others(("modes", "image"))).decode()
+    for ref in (*made.manifest.blobs, made.manifest.source):
+        assert ref.digest not in told
+    assert "range" not in told
+
+
+def test_calibration_chooses_the_format_and_says_so(tmp_path: Path) -> None:
+    """From a file or a folder of them; without it, the default is warned of."""
+    np.save(tmp_path / "x.npy", np.full((3, 1, 3, 4, 6), 2.0, np.float32))
+    path = model(tmp_path)
+    for place in (tmp_path / "x.npy", tmp_path):
+        made = PrivateWorkshop().prepare(path, name="two", options={"calibrate": str(place)})
+        assert {"images": 4.0} == made.manifest.spec["within"]
+        assert made.manifest.spec["program"]["bits"] < 64
+        assert "tried with 3 inputs" in made.notices[0]
+    assert "not calibrated" in PrivateWorkshop().prepare(path, name="two", options={}).notices[0]
+
+
+def test_what_overflows_is_warned_of_with_the_layer_and_the_cure(tmp_path: Path) -> None:
+    """Before anybody runs it."""
+    np.save(tmp_path / "x.npy", np.full((1, 3, 4, 6), 5e6, np.float32))
+    options = {"calibrate": str(tmp_path / "x.npy"), "fraction": "20"}
+    said = PrivateWorkshop().prepare(model(tmp_path), name="two", options=options).notices
+    assert any("Warning: 'out'" in sentence and "Scale the inputs down" in sentence for sentence in said)
+
+
+def test_the_public_beginning_is_a_model_of_its_own(tmp_path: Path) -> None:
+    """It takes what the model takes, and the program takes what it gives; the file's own answer is what both make."""
+    path = model(tmp_path)
+    made = PrivateWorkshop().prepare(path, name="two", options={"public-until": "mid"})
+    assert (Port("images", "float32", (1, 3, 4, 6)),) == made.manifest.inputs
+    assert "mid" == made.manifest.spec["program"]["inputs"][0]["name"]
+    public = next(ref for ref in made.manifest.blobs if ref.digest == made.manifest.spec["prefix"]["digest"])
+    x = np.ones((1, 3, 4, 6), np.float32)
+    with load([made.blobs[public.digest]]) as part:
+        np.testing.assert_array_equal(np.full_like(x, 3), part.run({"images": x})["mid"])
+    answer = PrivateWorkshop().reference(path, made.manifest)({"images": x})
+    np.testing.assert_array_equal(np.full_like(x, 9), np.asarray(answer["out"]))
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"public-until": "nowhere"}, "no node 'nowhere'.*mid"),
+        ({"public-until": "out"}, "Nothing would be left"),
+        ({"fraction": "31"}, "--fraction"),
+        ({"calibrate": "nothing.npz"}, "cannot be read"),
+    ],
+)
+def test_private_options_that_cannot_be_are_sentences(tmp_path: Path, options: dict[str, str], sentence: str) -> None:
+    """Before anything is kept."""
+    with pytest.raises(BadInput, match=sentence):
+        PrivateWorkshop().prepare(model(tmp_path), name="two", options=options)
+
+
+def test_answers_are_compared_with_the_file_they_come_from(tmp_path: Path) -> None:
+    """Another file is refused."""
+    made = PrivateWorkshop().prepare(model(tmp_path), name="two", options={})
+    other = model(tmp_path, (1, 3, 8, 8))
+    with pytest.raises(BadInput, match="not the file"):
+        PrivateWorkshop().reference(other, made.manifest)

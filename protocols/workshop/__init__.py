@@ -1,0 +1,8 @@
+"""The workshops for ONNX models: prepare them for protocols, read inputs from files, and write answers."""
+
+from __future__ import annotations
+
+from protocols.workshop.private import PrivateWorkshop
+from protocols.workshop.sharded import OnnxWorkshop
+
+__all__ = ["OnnxWorkshop", "PrivateWorkshop"]
