@@ -13,6 +13,7 @@ from mesh.errors import MeshError, Misuse, PeerLost, PeerMisbehaved
 from protocols.smpc.replicated import arithmetic, comparison
 from protocols.smpc.replicated.checked import circuits
 from protocols.smpc.replicated.checked.party import CheckedParty
+from protocols.smpc.replicated.checked.triangle import Triangle
 from protocols.smpc.replicated.local import connect
 from protocols.smpc.replicated.opening import reveal, share
 from protocols.smpc.replicated.sharing import Secret
@@ -62,7 +63,7 @@ def undisturbed() -> tuple[list[Any], list[int]]:
 def disturbed(cheat: int, place: int, change: Change, program: Program = small, *, kept: bool = False) -> list[Any]:
     """What the two others end with, where one changes one message."""
     links: list[Any] = list(connect(timeout=20))
-    links[cheat] = Crooked(links[cheat], place, change, kept=kept)
+    links[cheat] = Crooked(links[cheat], place, change=change, kept=kept)
     ends = ends_of(job(program), handed(*SECRETS), links)
     return [end for rank, end in enumerate(ends) if rank != cheat]
 
@@ -176,20 +177,70 @@ def test_rank_0_cannot_lie_about_what_it_alone_knows(exact: bool, monkeypatch: p
         assert found_out(ends[1:])
 
 
-@pytest.mark.parametrize("cheat", range(3))
-def test_nothing_is_revealed_after_a_cheat(cheat: int) -> None:
-    """Values opened in the middle of a job, to one party alone, are checked first: the cheat is not told them."""
+@pytest.mark.parametrize("row", range(3))
+def test_rank_0_cannot_bring_in_other_bits_than_the_right_ones(row: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Zeros and ones in the wrong places, as numbers, do not pass either."""
+    honest = Triangle.given
 
-    def program(party: CheckedParty, *_: Secret) -> Any:
-        secret = share(party, (cheat + 1) % 3, X if party.rank == (cheat + 1) % 3 else None, X.shape)
-        return reveal(party, arithmetic.multiply(party, secret, secret, bits=0), {cheat})
+    def wrong(triangle: Triangle, owner: int, values: Any, shape: tuple[int, ...], *, bitwise: bool = False) -> Secret:
+        if values is not None and not bitwise:
+            values[row, 1] ^= np.uint64(1)
+        return honest(triangle, owner, values, shape, bitwise=bitwise)
+
+    monkeypatch.setattr(Triangle, "given", wrong)
+    ends = ends_of(job(lambda party, x, *_: truncate(party, x, 18)), handed(*SECRETS), connect(timeout=20))
+
+    assert found_out(ends[1:])
+
+
+@pytest.mark.parametrize("cheat", range(3))
+def test_the_same_lie_everywhere_is_found_out(cheat: int) -> None:
+    """Added to each product and to each triple alike: they agree with each other, but not with what is opened."""
+
+    def everywhere(data: bytearray) -> bytes:
+        return bytes(byte ^ (0x80 if place % 8 == 7 else 0) for place, byte in enumerate(data))
 
     links: list[Any] = list(connect(timeout=20))
-    place = 1 if cheat == (cheat + 1) % 3 else 0  # the product: the cheat shares nothing
-    links[cheat] = Crooked(links[cheat], place, top)
-    ends = ends_of(program, [[], [], []], links)
+    admitted = 3  # messages
+    links[cheat] = Crooked(links[cheat], admitted, admitted + 1, change=everywhere, kept=True)
+    ends = ends_of(job(lambda party, x, *_: arithmetic.multiply(party, x, x, bits=0)), handed(*SECRETS), links)
+
+    assert found_out([end for rank, end in enumerate(ends) if rank != cheat])
+
+
+def _revealed(receiver: int) -> Program:
+    def program(party: CheckedParty, *_: Secret) -> Any:
+        owner = (receiver + 1) % 3
+        secret = share(party, owner, X if party.rank == owner else None, X.shape)
+        return reveal(party, arithmetic.multiply(party, secret, secret, bits=0), {receiver})
+
+    return program
+
+
+@pytest.mark.parametrize("cheat", range(3))
+def test_nothing_is_revealed_to_a_cheat(cheat: int) -> None:
+    """Values opened in the middle of a job, to one party alone, are checked first: the cheat is not told them."""
+    links: list[Any] = list(connect(timeout=20))
+    links[cheat] = Crooked(links[cheat], 0, change=top)
+
+    ends = ends_of(_revealed(cheat), [[], [], []], links)
 
     assert all(isinstance(end, MeshError) for end in ends)
+
+
+@pytest.mark.parametrize("cheat", range(3))
+@pytest.mark.parametrize("ahead", [1, 2])
+def test_nobody_is_told_another_value(cheat: int, ahead: int) -> None:
+    """A party that lies about its share in the very last message is found out by the receiver."""
+    receiver = (cheat + ahead) % 3
+    counts = [Crooked(link) for link in connect(timeout=20)]
+    ends_of(_revealed(receiver), [[], [], []], counts)
+    links: list[Any] = list(connect(timeout=20))
+    links[cheat] = Crooked(links[cheat], counts[cheat].messages - 1, change=bit)
+
+    ends = ends_of(_revealed(receiver), [[], [], []], links)
+
+    assert isinstance(ends[receiver], PeerMisbehaved)
 
 
 @pytest.mark.parametrize("rank", range(3))
@@ -220,6 +271,6 @@ def test_nothing_leaves_a_party_that_has_found_a_cheat() -> None:
         return None
 
     links: list[Any] = list(connect(timeout=20))
-    links[0] = Crooked(links[0], 0, top)
+    links[0] = Crooked(links[0], 0, change=top)
 
     assert [0, 0] == ends_of(program, handed(*SECRETS), links)[1:]

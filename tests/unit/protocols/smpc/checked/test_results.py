@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -170,7 +171,7 @@ def test_what_cannot_be_checked_is_not_done() -> None:
     """The semi-honest moves, and the bare link, raise before anything leaves."""
 
     def program(party: CheckedParty, x: Any) -> list[str]:
-        moves = [
+        moves: list[Callable[[], Any]] = [
             lambda: party.deal([]),
             lambda: party.swap([]),
             lambda: party.reshare(None, (3,)),

@@ -28,17 +28,15 @@ class Crooked(Link):
         messages: sent so far, one for each array.
     """
 
-    def __init__(
-        self, link: LocalLink, place: int | None = None, change: Change = bytes, *, kept: bool = False
-    ) -> None:
+    def __init__(self, link: LocalLink, *places: int, change: Change = bytes, kept: bool = False) -> None:
         """
         Args:
-            place: of the message that is changed.
+            places: of the messages that are changed.
             kept: the cheat remembers the change as what it has computed, and goes on with that.
         """
         super().__init__(link.rank)
         self._link = link
-        self._place = place
+        self._places = places
         self._change = change
         self._kept = kept
         self.messages = 0
@@ -48,7 +46,7 @@ class Crooked(Link):
 
     def _sent(self, view: memoryview) -> memoryview:
         self.messages += 1
-        if self.messages - 1 != self._place:
+        if self.messages - 1 not in self._places:
             return view
         changed = self._change(bytearray(view))
         if changed is None:
