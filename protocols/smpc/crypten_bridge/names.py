@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import Any
 
 from mesh.errors import ConfigError
@@ -19,7 +20,9 @@ def _imported() -> Any:
         raise ConfigError("The bridge needs torch 2.13: install the extra 'private'.") from error
     sys.modules.setdefault(_OLD, registration)
     try:
-        import crypten as found
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what it takes from torch, some is on its way out
+            import crypten as found
     except ImportError as error:
         raise ConfigError("CrypTen 0.4.1 is not installed: it comes with the extra 'private'.") from error
     return found

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    from protocols.smpc.crypten_bridge.names import crypten
-    from protocols.smpc.crypten_bridge.session import become
-    from protocols.smpc.crypten_bridge.tensor import KIND, ReplicatedTensor
-
+from protocols.smpc.crypten_bridge.names import crypten
+from protocols.smpc.crypten_bridge.session import become
+from protocols.smpc.crypten_bridge.tensor import KIND, ReplicatedTensor
 from protocols.smpc.replicated.local import LocalLink, connect, run_together
 from tests.unit.protocols.smpc.parties import party_on
 
