@@ -59,12 +59,11 @@ def matmul(left: Words, right: Words, onto: Words | None = None) -> Words:
         onto: a C-contiguous array of the result's shape that the product is added to, and that is returned.
 
     Raises:
-        ValueError: the shapes do not fit, as numpy says it.
+        ValueError: the shapes do not fit.
     """
-    linear = _linear(left, right)
-    if linear is None or left.size * (right.shape[-1] if right.ndim > 1 else 1) < _SMALL:
+    linear, shape = _linear(left, right), _shape(left, right)
+    if linear is None or math.prod(shape) * left.shape[-1] < _SMALL:
         return _added(onto, portable.matmul(left, right))
-    shape = _shape(left, right)
     a = left[None] if left.ndim == 1 else left
     b = right[:, None] if right.ndim == 1 else right
     if b.ndim == 2:  # whatever is stacked on the left shares it, so it is all rows of one matrix
@@ -86,7 +85,7 @@ def _shape(left: Words, right: Words) -> tuple[int, ...]:
     """Of the product."""
     if not left.ndim or not right.ndim or left.shape[-1] != right.shape[-2 if right.ndim > 1 else 0]:
         raise ValueError(f"Matrices of shapes {left.shape} and {right.shape} have no product.")
-    stack = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    stack = np.broadcast_shapes(left.shape[:-2], right.shape[:-2]) if max(left.ndim, right.ndim) > 2 else ()
     return (*stack, *left.shape[-2:-1], *(right.shape[-1:] if right.ndim > 1 else ()))
 
 

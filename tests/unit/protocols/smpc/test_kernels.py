@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.errors import BadInput
-from protocols.smpc.replicated.kernels import Geometry, convolve, matmul
+from protocols.smpc.replicated import portable
+from protocols.smpc.replicated.kernels import Geometry, convolve, matmul, summed
 from protocols.smpc.replicated.portable import by_limbs, fastest
 from protocols.smpc.replicated.slicing import columns_of, gathered, planes, spread
 
@@ -32,6 +34,53 @@ def test_limbs_lose_nothing(shape: tuple[int, int, int]) -> None:
         np.testing.assert_array_equal(expected, by_limbs(left, right))
         np.testing.assert_array_equal(expected, matmul(left, right))
         np.testing.assert_array_equal(expected, fastest()(left, right))
+
+
+@pytest.mark.parametrize("dtype", [np.uint64, np.uint32])
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ((40,), (40,)),
+        ((40,), (40, 30)),
+        ((30, 40), (40,)),
+        ((2, 3, 20, 40), (40, 30)),
+        ((20, 40), (2, 3, 40, 30)),
+        ((2, 1, 20, 40), (3, 40, 30)),
+        ((2, 3, 20, 40), (40,)),
+        ((2, 0, 40), (2, 40, 30)),
+        ((20, 0), (0, 30)),
+    ],
+)
+def test_shapes_are_numpys(left: tuple[int, ...], right: tuple[int, ...], dtype: type) -> None:
+    """Stacks of matrices, and vectors, by numpy's rules; and a sum of products is the sum of its products."""
+    rng = np.random.default_rng(3)
+    a, b = (rng.integers(0, 2**63, shape, np.uint64).astype(dtype) for shape in (left, right))
+    expected = np.asarray(np.matmul(a, b))
+
+    got = matmul(a, b)
+
+    np.testing.assert_array_equal(expected, got)
+    np.testing.assert_array_equal(expected, portable.matmul(a, b))
+    assert expected.dtype == got.dtype
+    np.testing.assert_array_equal(expected * dtype(3), summed(matmul, [(a, b)] * 3))
+    if left != (40,):
+        np.testing.assert_array_equal(expected * dtype(2), matmul(a, b, got))
+
+
+def test_a_sum_of_convolutions_is_the_sum_of_them() -> None:
+    """Added up in place or by numpy, whatever the operation is."""
+    rng = np.random.default_rng(4)
+    pairs = [tuple(rng.integers(0, 2**64, (1, 2, 5, 5), np.uint64) for _ in range(2)) for _ in range(3)]
+    laid = partial(convolve, geometry=Geometry(padding=(1, 0, 1, 0)))
+
+    np.testing.assert_array_equal(sum(laid(*pair) for pair in pairs), summed(laid, pairs))
+    np.testing.assert_array_equal(sum(a * b for a, b in pairs), summed(np.multiply, pairs))
+
+
+def test_matrices_that_do_not_fit_are_refused() -> None:
+    """By numpy's error, before anything is computed."""
+    with pytest.raises(ValueError, match="no product"):
+        matmul(np.zeros((20, 40), np.uint64), np.zeros((41, 30), np.uint64))
 
 
 def test_the_largest_terms_stay_exact() -> None:
