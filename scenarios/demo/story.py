@@ -210,8 +210,10 @@ class _Run:
                 )
 
 
-async def wait_met(fleet: Fleet, hear: Callable[[Seen], None] = lambda _seen: None) -> list[Seen]:
-    """Wait until every device sees every other one, and would work with it.
+async def wait_met(
+    fleet: Fleet, hear: Callable[[Seen], None] = lambda _seen: None, within: float = _MEETING
+) -> list[Seen]:
+    """Wait until every device sees every other one, and would work with it; so many seconds at most.
 
     Raises:
         MeshError: a node ended.
@@ -233,12 +235,12 @@ async def wait_met(fleet: Fleet, hear: Callable[[Seen], None] = lambda _seen: No
             await asyncio.sleep(0.05)
 
     try:
-        async with asyncio.timeout(_MEETING), asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(within), asyncio.TaskGroup() as tasks:
             for machine in fleet.machines:
                 tasks.create_task(look_out(machine))
     except TimeoutError:
         met = ", ".join(f"{pair.device} sees {pair.peer}" for pair in seen) or "nobody sees anybody"
-        raise DeadlinePassed(f"The devices did not all meet within {_MEETING:g} s: {met}.") from None
+        raise DeadlinePassed(f"The devices did not all meet within {within:g} s: {met}.") from None
     except BaseExceptionGroup as group:
         raise first_error(group) from None
     return seen

@@ -63,7 +63,7 @@ async def travel(folder: Path, classifier: Classifier, shot: Shot, *, private: b
     Image.fromarray(shot.picture).save(desk / "frame.png")
     with Capture() as capture:
         async with Fleet(DEVICES, folder, configure=_settings, environment=_environment) as fleet:
-            await wait_met(fleet)
+            await wait_met(fleet, within=_PATIENCE)
             console.print(
                 f"Five devices have met. The frame is put to the model {'in private' if private else 'openly'}."
             )
