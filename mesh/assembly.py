@@ -56,6 +56,7 @@ async def assembled(config: NodeConfig) -> AsyncIterator[Insides]:
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(owned(config.state))
+        await stack.enter_async_context(_join_door(config))  # first: it may be ours that has to be renewed there
         look = partial(_doors, config)
         identity = await loaded(config.identity, look)
         store = Directory(config.state / "store")
@@ -76,7 +77,6 @@ async def assembled(config: NodeConfig) -> AsyncIterator[Insides]:
             log.warning("left out: %s", reason)
         shunned = Shunned(config.identity, identity.mesh)
         transport = HttpTransport(identity, binds(config), heartbeat=config.heartbeat, shunned=shunned.why)
-        await stack.enter_async_context(_join_door(config))
         await stack.enter_async_context(kept_fresh(identity, look, transport.refresh))
         lends = Lends(
             owner=config.owner,

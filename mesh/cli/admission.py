@@ -48,6 +48,7 @@ def init(mesh: str, passphrase_file: str | None, state: Path | None, file: Path 
     Example:
       mesh init --mesh oak-street
     """
+    from mesh.admission.enrolment import Door, write_door
     from mesh.admission.register import Register
     from mesh.authority import Authority, secret_in
 
@@ -55,6 +56,9 @@ def init(mesh: str, passphrase_file: str | None, state: Path | None, file: Path 
     authority = Authority.create(config.authority, mesh=mesh, passphrase=secret_in(config.passphrase_file))
     identity = authority.issue(config.identity)
     Register(config.authority).enter(identity.peer)
+    write_door(
+        config.identity, Door(str(authority.id), (f"127.0.0.1:{config.join_port}",))
+    )  # so that it renews its own
     found = {"mesh": mesh, "authority": str(config.authority), "peer": str(identity.peer)}
     if as_json:
         return emit(found)

@@ -103,3 +103,16 @@ def await_state(device: Path, peer: str, state: str) -> bool:
     # Each question takes as long as its answer, so this is not endless.
     seen = ([one["state"] for one in told("peers", state=device) if one["peer"] == peer] for _ in range(10))
     return any(state in states for states in seen)
+
+
+def test_the_doctor_says_what_is_wrong_and_writes_it_down(tmp_path: Path) -> None:
+    """On a device in no mesh it fails, with a cure; on a member nothing fails. Its bundle names nobody."""
+    assert "FAIL" in {finding["level"] for finding in told("doctor", state=tmp_path, code=1)}
+    peer = told("init", "--mesh", "oak-street", state=tmp_path)["peer"]
+    found = told("doctor", "--bundle", tmp_path / "bundle", state=tmp_path)
+    written = (tmp_path / "bundle").read_text()
+
+    assert "FAIL" not in {finding["level"] for finding in found}
+    assert peer[:7] in str(found)
+    assert [secret for secret in (peer[:7], "oak-street", "127.0.0.1", str(tmp_path)) if secret in written] == []
+    assert len(json.loads(written)["findings"]) == len(found)
