@@ -28,14 +28,14 @@ from itertools import islice
 import numpy as np
 
 from protocols.smpc.replicated.gates import ALL, join_deal, join_parts, leaf_deal, leaf_parts
-from protocols.smpc.replicated.link import Words
+from protocols.smpc.replicated.link import Link, Words
 from protocols.smpc.replicated.party import Hand, Party
 from protocols.smpc.replicated.slicing import blocks, columns_of, planes
 
 __all__ = ["Sum", "Tree", "tree_for", "work_out", "work_out_all"]
 
 _PIECE = 1024  # columns, 65,536 values, that are dealt in one message: a few hundred KiB, which a cache holds
-_ROUND = 1e-4  # seconds that one more round is taken to cost
+_WIDEST = 7  # bits or groups that are joined at once; 2**7 products for each are dealt then
 _BYTE = 1e-9  # seconds that one more byte is taken to cost
 
 
@@ -93,21 +93,26 @@ class Tree:
         return below - join + heads * (below - 1) + (below - join if self.carry else 0)
 
 
-@lru_cache(maxsize=256)
-def tree_for(bits: int, values: int, *, carry: bool = True) -> Tree:
-    """The tree that is expected to be fastest: more joined at once means fewer rounds and more bytes."""
+@lru_cache(maxsize=1024)
+def tree_for(bits: int, values: int, *, carry: bool = True, latency: float = Link.latency) -> Tree:
+    """The tree that is expected to be fastest: more joined at once means fewer rounds and more bytes.
+
+    Args:
+        latency: seconds that one more round is taken to cost.
+    """
 
     def cost(tree: Tree) -> float:
-        return _ROUND * len(tree.joins) + _BYTE * values / 8 * (tree.dealt + 2 * tree.opened)
+        return latency * len(tree.joins) + _BYTE * values / 8 * (tree.dealt + 2 * tree.opened)
 
     def joins_of(groups: int) -> Iterator[tuple[int, ...]]:
         if groups == 1:
             yield ()
-        for join in (2, 3, 4) if groups > 1 else ():
+        for join in range(2, min(groups, _WIDEST) + 1):
             for rest in joins_of(-(-groups // join)):
                 yield (join, *rest)
 
-    return min((Tree(bits, leaf, joins, carry) for leaf in (3, 4) for joins in joins_of(-(-bits // leaf))), key=cost)
+    leaves = range(min(bits, 3), min(bits, _WIDEST) + 1)
+    return min((Tree(bits, leaf, joins, carry) for leaf in leaves for joins in joins_of(-(-bits // leaf))), key=cost)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,12 +9,15 @@ bytes and 3 rounds); on 32 bits 23 bytes and 4 rounds; a ReLU 32 bytes and one r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mesh.errors import BadInput
 from protocols.smpc.replicated.bits import select
-from protocols.smpc.replicated.carry import tree_for, work_out
+from protocols.smpc.replicated.carry import Sum, Tree, tree_for, work_out, work_out_all
 from protocols.smpc.replicated.checked.contract import Checked
 from protocols.smpc.replicated.kernels import Geometry
 from protocols.smpc.replicated.link import Words
@@ -35,6 +38,7 @@ __all__ = [
     "maximum",
     "minimum",
     "relu",
+    "signs",
 ]
 
 
@@ -44,12 +48,40 @@ def is_negative(party: Party, secret: Secret, *, bits: int = WORD) -> SecretBits
     Raises:
         BadInput: bits not in 2..64.
     """
-    if not 2 <= bits <= WORD:
-        raise BadInput(f"Signs are told on 2 to {WORD} bits, not {bits}.")
+    tree = _tree(party, secret, bits)
     if isinstance(party, Checked):
         return party.negative(secret, bits)
-    sign = work_out(party, tree_for(bits - 1, secret.size), _known(party, secret), top=True)
+    sign = work_out(party, tree, _known(party, secret), top=True)
     return party.reshare_bits(sign, columns_of(secret.size), secret.shape)
+
+
+def signs(party: Party, secrets: Sequence[tuple[Secret, int]]) -> list[SecretBits]:
+    """`is_negative` of several arrays, each on bits of its own, in the rounds of one.
+
+    Args:
+        secrets: values and the bits on which they are told.
+
+    Raises:
+        BadInput: bits not in 2..64.
+    """
+    if isinstance(party, Checked):
+        return [is_negative(party, secret, bits=bits) for secret, bits in secrets]
+    sums = [Sum(_tree(party, secret, bits), _known(party, secret), top=True) for secret, bits in secrets]
+    parts = work_out_all(party, sums)
+    columns = [columns_of(secret.size) for secret, _ in secrets]
+    whole = None if party.helps else np.concatenate([part for part in parts if part is not None])
+    joined = party.reshare_bits(whole, sum(columns), (sum(columns) * WORD,))
+    ends = list(accumulate(columns, initial=0))
+    return [
+        SecretBits(joined.first[start:stop], joined.second[start:stop], secret.shape)
+        for (secret, _), (start, stop) in zip(secrets, pairwise(ends), strict=True)
+    ]
+
+
+def _tree(party: Party, secret: Secret, bits: int) -> Tree:
+    if not 2 <= bits <= WORD:
+        raise BadInput(f"Signs are told on 2 to {WORD} bits, not {bits}.")
+    return tree_for(bits - 1, secret.size, latency=party.link.latency)
 
 
 def is_zero(party: Party, secret: Secret) -> SecretBits:
@@ -57,7 +89,7 @@ def is_zero(party: Party, secret: Secret) -> SecretBits:
     if isinstance(party, Checked):
         return party.zero(secret)
     known = _known(party, secret)
-    tree = tree_for(WORD, secret.size, carry=False)
+    tree = tree_for(WORD, secret.size, carry=False, latency=party.link.latency)
     same = work_out(party, tree, known if party.helps else known - np.uint64(1))
     return party.reshare_bits(same, columns_of(secret.size), secret.shape)
 

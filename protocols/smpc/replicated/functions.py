@@ -12,18 +12,18 @@ more exact, for a piece more costs one comparison in rounds that are paid for al
 from __future__ import annotations
 
 import math
-from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from protocols.smpc.replicated.arithmetic import mean, multiply
-from protocols.smpc.replicated.comparison import clamp, largest, relu
+from protocols.smpc.replicated.comparison import clamp, largest
+from protocols.smpc.replicated.curves import followed
 from protocols.smpc.replicated.party import Party
-from protocols.smpc.replicated.polynomial import FINE, Pieces, fit, piecewise, polynomial
+from protocols.smpc.replicated.polynomial import FINE, fit, polynomial
 from protocols.smpc.replicated.scaling import inverse_root, logarithm, reciprocal
 from protocols.smpc.replicated.sharing import Secret
 from protocols.smpc.replicated.slicing import WORD
+from protocols.smpc.replicated.tables import ERF, EXPONENTIAL, GELU, SIGMOID, SILU, TANH
 from protocols.smpc.replicated.truncation import truncate
 
 __all__ = [
@@ -70,27 +70,27 @@ def _squared(party: Party, x: Secret, high: float, places: int) -> Secret:
 
 def sigmoid(party: Party, x: Secret, *, bits: int = WORD) -> Secret:
     """1 / (1 + e**-x). Off by at most 2e-5 anywhere."""
-    return piecewise(party, x, _sigmoid(), bits=bits)
+    return followed(party, x, SIGMOID, bits=bits)
 
 
 def hyperbolic_tangent(party: Party, x: Secret, *, bits: int = WORD) -> Secret:
     """tanh(x). Off by at most 4e-5 anywhere."""
-    return piecewise(party, x, _tanh(), bits=bits)
+    return followed(party, x, TANH, bits=bits)
 
 
 def erf(party: Party, x: Secret, *, bits: int = WORD) -> Secret:
     """The error function. Off by at most 4e-5 anywhere."""
-    return piecewise(party, x, _erf(), bits=bits)
+    return followed(party, x, ERF, bits=bits)
 
 
 def gelu(party: Party, x: Secret, *, bits: int = WORD) -> Secret:
     """x Phi(x), as max(x, 0) and a bump. Off by at most 4e-5 anywhere."""
-    return piecewise(party, x, _gelu(), plus_relu=True, bits=bits)
+    return followed(party, x, GELU, plus_relu=True, bits=bits)
 
 
 def silu(party: Party, x: Secret, *, bits: int = WORD) -> Secret:
     """x sigmoid(x), as max(x, 0) and a bump. Off by at most 4e-5 anywhere."""
-    return piecewise(party, x, _silu(), plus_relu=True, bits=bits)
+    return followed(party, x, SILU, plus_relu=True, bits=bits)
 
 
 def softmax(party: Party, x: Secret, axis: int, *, bits: int = WORD) -> Secret:
@@ -110,8 +110,10 @@ def _grown(party: Party, x: Secret, axis: int, bits: int) -> tuple[Secret, Secre
     the sum stays under."""
     top = largest(party, x, axis, bits=bits).map(lambda share: np.expand_dims(share, axis))
     less = x - top
-    beyond = relu(party, party.add(-less, party.fixed.encode([_LEAST])), bits=bits)
-    grown = _squared(party, less + beyond, 0.0, FINE)
+    root = followed(party, less, EXPONENTIAL, bits=bits, places=FINE)
+    for _ in range(2):
+        root = multiply(party, root, root, bits=FINE)
+    grown = root
     return less, grown, grown.sum(axis, keepdims=True), x.shape[axis].bit_length() + 1
 
 
@@ -136,42 +138,3 @@ def layer_norm(
     if weight is not None:
         out = multiply(party, out, weight)
     return out if bias is None else out + bias
-
-
-def _logistic(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(1 / (1 + np.exp(-x)))
-
-
-def _normal(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray([math.erf(value) for value in np.ravel(x)]).reshape(np.shape(x))
-
-
-@cache
-def _sigmoid() -> Pieces:
-    return Pieces.of(_logistic, -12, 12, width=2, degree=5)
-
-
-@cache
-def _tanh() -> Pieces:
-    return Pieces.of(np.tanh, -6, 6, width=1, degree=5)
-
-
-@cache
-def _erf() -> Pieces:
-    return Pieces.of(_normal, -4, 4, width=1, degree=7)
-
-
-@cache
-def _gelu() -> Pieces:
-    def bump(x: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(-np.abs(x) / 2 * (1 - _normal(np.abs(x) / math.sqrt(2))))
-
-    return Pieces.of(bump, -5, 5, width=1, degree=5)
-
-
-@cache
-def _silu() -> Pieces:
-    def bump(x: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(-np.abs(x) * _logistic(-np.abs(x)))
-
-    return Pieces.of(bump, -16, 16, width=2, degree=5)

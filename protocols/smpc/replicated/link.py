@@ -25,9 +25,13 @@ class Link(ABC):
         rank: 0, 1 or 2.
         sent: bytes handed over so far.
         received: bytes taken in so far.
-        rounds: exchanges that waited for something. An upper bound of the latencies a computation pays for: what
-            rank 0 sends ahead of its use is waited for as well, though it is there already.
+        rounds: exchanges that waited for something. As many latencies as a computation pays for, and one more for the
+            first of what was posted: the rest of that comes ahead of its use.
+        latency: seconds that operations take one more round to cost, when they choose between rounds and bytes. The
+            same at all three parties, or they fall out of step.
     """
+
+    latency = 1e-4
 
     def __init__(self, rank: int) -> None:
         if not 0 <= rank < PARTIES:
@@ -73,6 +77,11 @@ class Link(ABC):
         Raises as `exchange` does.
         """
         self.exchange(to, out, to, ())
+
+    def take(self, source: int, into: Sequence[Words]) -> None:
+        """Fill arrays with what a peer has posted, or will. No round is counted. Raises as `exchange` does."""
+        self.exchange(source, (), source, into)
+        self.rounds -= any(array.size for array in into)
 
     def _check(self, to: int, source: int) -> None:
         if self.rank in (to, source) or not {to, source} <= set(range(PARTIES)):

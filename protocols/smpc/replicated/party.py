@@ -83,7 +83,7 @@ class Party:
             return [stream.draw(hand.shape, hand.dtype) for hand in hands]
         if self.rank == 1:
             into: list[Words] = [np.empty(hand.shape, hand.dtype) for hand in hands]
-            self.link.exchange(0, (), 0, into)
+            self.link.take(0, into)
             return into
         two = self.randomness.shared_with(2)
         self.link.post(1, [hand.other_half(two.draw(hand.shape, hand.dtype)) for hand in hands])

@@ -132,7 +132,7 @@ def _exactly(party: Party, secret: Secret, bits: int) -> Secret:
     else:
         seen = secret.second if party.rank == 1 else secret.first
         mine = seen.reshape(-1) + np.uint64((1 << _LIFT) + (1 << (bits - 1)))
-    carry = work_out(party, tree_for(bits, size), np.ascontiguousarray(mine))
+    carry = work_out(party, tree_for(bits, size, latency=party.link.latency), np.ascontiguousarray(mine))
     carried = party.reshare_bits(carry, columns_of(size), (size,))
     top = mine >> np.uint64(63)
     halves = party.deal([

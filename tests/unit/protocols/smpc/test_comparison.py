@@ -159,9 +159,9 @@ def test_nothing_has_no_largest(empty: Any) -> None:
     ("program", "depth", "sent"),
     [
         (comparison.is_negative, 4, (44032, 5248, 5248)),
-        (partial(comparison.is_negative, bits=32), 4, (16000, 3968, 3968)),
+        (partial(comparison.is_negative, bits=32), 3, (50560, 1920, 1920)),
         (comparison.relu, 5, (60416, 13440, 13440)),
-        (comparison.is_zero, 4, (37760, 2688, 2688)),
+        (comparison.is_zero, 4, (35456, 3712, 3712)),
         (lambda party, a: comparison.largest(party, a.reshape(64, 16), 0), 25, (62912, 13640, 13640)),
     ],
 )

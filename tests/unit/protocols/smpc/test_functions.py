@@ -160,8 +160,8 @@ def test_fits_meet_their_function() -> None:
 @pytest.mark.parametrize(
     ("program", "depth", "sent"),
     [
-        (functions.sigmoid, 12, (550464, 210830, 210830)),
-        (functions.gelu, 12, (653344, 169166, 169166)),
+        (functions.sigmoid, 8, (496336, 65660, 65660)),
+        (functions.gelu, 8, (473216, 67684, 67684)),
         (functions.exponential, 25, (236064, 115871, 115871)),
         (scaling.reciprocal, 18, (1295056, 357320, 357320)),
     ],
