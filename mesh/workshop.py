@@ -16,7 +16,7 @@ from mesh.errors import BadInput
 from mesh.store.catalogue import Manifest
 from mesh.tensors import Tensors
 
-__all__ = ["Option", "Prepared", "Reference", "Workshop"]
+__all__ = ["Option", "Prepared", "Reference", "TrainingWorkshop", "Workshop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,9 @@ class Prepared:
     notices: tuple[str, ...] = ()
 
 
-Reference = Callable[[Mapping[str, Any]], Tensors]
-"""Inputs of a model, by name, to the answer that its file gives in the clear, on this device."""
+Reference = Callable[[Mapping[str, Any], Tensors], float]
+"""(inputs by name, answer) -> by how much any number of the answer differs at most from what the model's file gives
+for these inputs, in the clear and on this device."""
 
 
 class Workshop(ABC):
@@ -99,4 +100,20 @@ class Workshop(ABC):
 
         Raises:
             BadInput: the file cannot be written, or is of no kind that is known.
+        """
+
+
+class TrainingWorkshop(Workshop):
+    """One whose files say how a model is to be trained, and that makes models of what comes of it."""
+
+    @abstractmethod
+    def made(self, manifest: Manifest, answer: Tensors) -> tuple[Mapping[str, bytes], Prepared | None]:
+        """What a training job's last answer is made into.
+
+        Args:
+            manifest: of the job, as `prepare` made it.
+
+        Returns:
+            The model as files, by suffix, where this device was told the model; and the model as others of its kind are
+            kept, where it stays as shares.
         """

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from protocols.workshop.private import PrivateWorkshop
 from protocols.workshop.sharded import OnnxWorkshop
+from protocols.workshop.training import PrivateTrainingWorkshop
 
-__all__ = ["OnnxWorkshop", "PrivateWorkshop"]
+__all__ = ["OnnxWorkshop", "PrivateTrainingWorkshop", "PrivateWorkshop"]

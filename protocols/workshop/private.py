@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from mesh.blobs import BlobRef
 from mesh.errors import BadInput
 from mesh.store.catalogue import Manifest, Port
+from mesh.tensors import Tensors
 from mesh.workshop import Option, Prepared, Reference
-from protocols.arrays import arrays_of, tensors_of
+from protocols.arrays import arrays_of
 from protocols.pictures import recipe_for
 from protocols.workshop.reading import READS, read_inputs
 from protocols.workshop.shapes import declared, named_shapes, whole_file
@@ -85,17 +86,23 @@ class PrivateWorkshop(OnnxWorkshop):
     def reference(self, source: Path, manifest: Manifest) -> Reference:
         from protocols.runtimes.onnx import load
 
+        if manifest.at:
+            raise BadInput(f"{manifest.name} is another device's: only who has the model can compare it with its file.")
         whole = whole_file(source)
-        if manifest.source.size and BlobRef.of(whole).digest != manifest.source.digest:
+        if BlobRef.of(whole).digest != manifest.source.digest:
             raise BadInput(f"{source} is not the file that {manifest.name} was made from: compare with that one.")
         part = load([whole])
-        names = [port.name for port in manifest.outputs]
 
-        def answer(inputs: Mapping[str, Any]) -> Any:
-            made = part.run({name: np.asarray(array) for name, array in inputs.items()})
-            return tensors_of({name: made[name] for name in names if name in made})
+        def differ(inputs: Mapping[str, Any], answer: Tensors) -> float:
+            expected = part.run({name: np.asarray(array) for name, array in inputs.items()})
+            return max((_difference(expected[name], array) for name, array in arrays_of(answer).items()), default=0.0)
 
-        return answer
+        return differ
+
+
+def _difference(expected: NDArray[Any], answer: NDArray[Any]) -> float:
+    gap = np.abs(np.asarray(expected, np.float64) - np.asarray(answer, np.float64))
+    return float(gap.max(initial=0.0))
 
 
 def _shapes(whole: bytes, options: Mapping[str, str]) -> dict[str, tuple[int, ...]]:

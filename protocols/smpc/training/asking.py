@@ -150,6 +150,7 @@ class Asker:
             "step": np.array(self._step),
             "total": np.array(self._total),
             "epoch": np.array(self._epoch),
+            "columns": np.array(self._columns),
             "loss_steps": np.array([step for step, _ in losses], np.int64),
             "losses": np.array([loss for _, loss in losses], np.float64),
         })  # fmt: skip
