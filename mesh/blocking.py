@@ -83,10 +83,16 @@ class Client:
         return self._loop.wait(self._node.model(name))
 
     def add_model(
-        self, name: str, source: Path | str, *, protocol: str | None = None, options: Mapping[str, str] | None = None
+        self,
+        name: str,
+        source: Path | str,
+        *,
+        protocol: str | None = None,
+        options: Mapping[str, str] | None = None,
+        report: Callable[[str], None] = lambda _notice: None,
     ) -> ModelView:
         """Make a model file ready, and give it to the node under a name."""
-        return self._loop.wait(self._node.add_model(name, source, protocol=protocol, options=options))
+        return self._loop.wait(self._node.add_model(name, source, protocol=protocol, options=options, report=report))
 
     def put_model(self, prepared: Prepared) -> ModelView:
         """Give the node a model that a workshop has prepared."""
@@ -111,6 +117,19 @@ class Client:
     ) -> Tensors:
         """One answer of a model."""
         return self._loop.wait(self._node.infer(model, inputs, mode=mode, deadline=deadline, **options))
+
+    def check(
+        self,
+        model: str,
+        source: Path | str,
+        inputs: Iterable[Mapping[str, object]],
+        *,
+        mode: str | None = None,
+        deadline: float = 60.0,
+        **options: Any,
+    ) -> float:
+        """By how much answers differ at most from those of the model's own file."""
+        return self._loop.wait(self._node.check(model, source, inputs, mode=mode, deadline=deadline, **options))
 
     @contextmanager
     def stream(

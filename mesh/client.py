@@ -13,7 +13,7 @@ Inputs are `mesh.Tensor`s or arrays such as numpy's; answers are tensors, which 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,7 +29,7 @@ from mesh.results import Kept
 from mesh.settings import settings
 from mesh.store.catalogue import Manifest
 from mesh.tensors import Tensors
-from mesh.workshop import Prepared
+from mesh.workshop import Prepared, Reference
 
 if TYPE_CHECKING:
     from mesh.stream import Report, Stream
@@ -91,7 +91,13 @@ class Client:
         return await self._get(_model_path(name), Manifest)
 
     async def add_model(
-        self, name: str, source: Path | str, *, protocol: str | None = None, options: Mapping[str, str] | None = None
+        self,
+        name: str,
+        source: Path | str,
+        *,
+        protocol: str | None = None,
+        options: Mapping[str, str] | None = None,
+        report: Callable[[str], None] = lambda _notice: None,
     ) -> ModelView:
         """Make a model file ready, and give it to the node under a name, in place of any other of that name.
 
@@ -100,12 +106,16 @@ class Client:
         Args:
             protocol: which is to run it; None takes the one that reads such files.
             options: what the file does not tell, such as how a picture becomes an input; `mesh models add --help`.
+            report: is told, in sentences, what there is to know of it before it is used.
 
         Raises:
             BadInput: the file or an option cannot be used.
             StoreError: the node has no room.
         """
-        return await self.put_model(await asyncio.to_thread(_prepared, Path(source), name, protocol, options or {}))
+        prepared = await asyncio.to_thread(_prepared, Path(source), name, protocol, options or {})
+        for notice in prepared.notices:
+            report(notice)
+        return await self.put_model(prepared)
 
     async def put_model(self, prepared: Prepared) -> ModelView:
         """Give the node a model that a workshop has prepared. Raises StoreError: there is no room."""
@@ -182,6 +192,35 @@ class Client:
         async with self.stream(model, mode=mode, deadline=deadline, backlog=1, **options) as stream:
             return await stream.ask(inputs)
 
+    async def check(
+        self,
+        model: str,
+        source: Path | str,
+        inputs: Iterable[Mapping[str, object]],
+        *,
+        mode: str | None = None,
+        deadline: float = 60.0,
+        **options: Any,
+    ) -> float:
+        """By how much a model's answers differ at most from those of its own file, run in the clear in this process.
+
+        Args:
+            source: the file that the model was made from.
+            inputs: one request after the other.
+            mode, deadline, options: as in `infer`.
+
+        Raises:
+            BadInput: that is another file, or the model is another device's.
+            MeshError: as `infer`.
+        """
+        manifest, largest = await self.model(model), 0.0
+        compare = await asyncio.to_thread(_reference, Path(source), manifest)
+        async with self.stream(model, mode=mode, deadline=deadline, **options) as stream:
+            for request in inputs:
+                answer = await stream.ask(request)
+                largest = max(largest, await asyncio.to_thread(compare, request, answer))
+        return largest
+
     @asynccontextmanager
     async def stream(
         self,
@@ -239,6 +278,12 @@ def _prepared(source: Path, name: str, protocol: str | None, options: Mapping[st
     from mesh.plugins import find_workshop
 
     return find_workshop(source, protocol).prepare(source, name=name, options=options)
+
+
+def _reference(source: Path, manifest: Manifest) -> Reference:
+    from mesh.plugins import load_workshop
+
+    return load_workshop(manifest.protocol).reference(source, manifest)
 
 
 def _model_path(name: str) -> str:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from mesh.cli.screen import as_json, bytes_of, chosen_node, emit, pairs, table
+from mesh.cli.screen import as_json, bytes_of, chosen_node, emit, pairs, table, warn
 from mesh.cli.status import node_of
-from mesh.doors.language import ModelView
+from mesh.doors.language import ModelView, plain
 from mesh.store.catalogue import Manifest, Port
 
 __all__ = ["models"]
@@ -48,26 +48,33 @@ def models(context: click.Context) -> None:
       mesh models add junction detector.onnx
     """
     if context.invoked_subcommand is None:
-        context.invoke(list_models, state=None, control=None, config=None, as_json=False)
+        context.invoke(list_models, here=False, state=None, control=None, config=None, as_json=False)
 
 
 @models.command("list")
+@click.option("--here", is_flag=True, help="Only those of this device; nobody is asked for theirs.")
 @chosen_node
 @as_json
-def list_models(state: Path | None, control: Path | None, config: Path | None, as_json: bool) -> None:
-    """The models that the node knows by name.
+def list_models(here: bool, state: Path | None, control: Path | None, config: Path | None, as_json: bool) -> None:
+    """The models that the node knows by name, and the private ones that other devices lend: NAME@PEER.
 
     \b
-    Example:
+    Examples:
       mesh models list --json
+      mesh models list --here
     """
-    found = asyncio.run(node_of(state, control, config).models())
+    client = node_of(state, control, config)
+
+    async def look() -> list[ModelView]:
+        return [*await client.models(), *([] if here else await client.lent_models())]
+
+    found = asyncio.run(look())
     if as_json:
         emit(found)
     elif found:
-        table(("MODEL", "PROTOCOL", "SIZE", "PARTS", "INPUTS", "OUTPUTS"), [_row(model) for model in found])
+        table(_COLUMNS, [_row(model) for model in found])
     else:
-        click.echo("No models yet. Add one with `mesh models add NAME FILE.onnx`.", err=True)
+        click.echo("No models yet, here or lent by others. Add one with `mesh models add NAME FILE.onnx`.", err=True)
 
 
 @models.command(cls=_Adding)
@@ -95,18 +102,23 @@ def add(
       mesh models add secret detector.onnx --protocol private
       mesh models add fast FastestDet.onnx --image bgr --scale 1/255
       mesh models add yolox yolox_nano.onnx --image bgr --scale 1 --fit corner
+      mesh models add secret detector.onnx --protocol private --calibrate typical.npz
+      mesh models add half detector.onnx --protocol private --public-until /backbone/stage1/Relu
     """
-    given = {option: value for option, value in options.items() if value is not None}
+    given = {option.replace("_", "-"): value for option, value in options.items() if value is not None}
+    notices: list[str] = []
     client = node_of(state, control, config)
 
     async def act() -> ModelView:
         await client.status()  # better to hear now than after a minute's work that there is no node
-        return await client.add_model(name, file, protocol=protocol, options=given)
+        return await client.add_model(name, file, protocol=protocol, options=given, report=notices.append)
 
     view = asyncio.run(act())
     if as_json:
-        return emit(view)
-    return table(("MODEL", "PROTOCOL", "SIZE", "PARTS", "INPUTS", "OUTPUTS"), [_row(view)])
+        return emit({**plain(view), "notices": notices})
+    for notice in notices:
+        warn(notice)
+    return table(_COLUMNS, [_row(view)])
 
 
 @models.command()
@@ -142,12 +154,15 @@ def remove(name: str, *, state: Path | None, control: Path | None, config: Path 
         emit({"removed": name})
 
 
+_COLUMNS = ("MODEL", "PROTOCOL", "SIZE", "PARTS", "INPUTS", "OUTPUTS")
+
+
 def _row(model: ModelView) -> tuple[str, ...]:
     return (
-        model.name,
+        f"{model.name}@{model.at[:7]}" if model.at else model.name,
         model.protocol,
-        bytes_of(model.size),
-        str(model.blobs),
+        "lent" if model.at else bytes_of(model.size),
+        "" if model.at else str(model.blobs),
         _ports(model.inputs),
         _ports(model.outputs),
     )
@@ -158,11 +173,14 @@ def _facts(model: Manifest) -> list[tuple[str, str]]:
     facts = [
         ("model", model.name),
         ("protocol", model.protocol),
-        ("made from", f"{bytes_of(model.source.size)}, SHA-256 {model.source.digest}"),
+        ("lent by", model.at)
+        if model.at
+        else ("made from", f"{bytes_of(model.source.size)}, SHA-256 {model.source.digest}"),
         ("inputs", _ports(model.inputs)),
         ("outputs", _ports(model.outputs)),
-        ("parts", f"{len(sizes)}: {', '.join(sizes)}"),
     ]
+    if sizes:
+        facts.append(("parts", f"{len(sizes)}: {', '.join(sizes)}"))
     for name, note in model.notes.items():
         words = ", ".join(f"{key} {value}" for key, value in note.items()) if isinstance(note, dict) else str(note)
         facts.append((name, words))

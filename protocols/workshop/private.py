@@ -182,12 +182,13 @@ def _told(compiled: Compiled, ranges: Ranges, found: Format) -> dict[str, Any]:
 
 
 def _sentences(compiled: Compiled, ranges: Ranges, found: Format, name: str) -> tuple[str, ...]:
-    from protocols.smpc.program.ranges import largest_sum
+    from protocols.smpc.program.ranges import MARGIN, largest_sum
 
     number, largest = ranges.largest(compiled.program)
     said = [
-        f"{name}: tried with {ranges.samples} inputs; values stay under {largest:.4g}, twice the largest of which is "
-        f"made by {compiled.names.get(number, number)!r}; {found.fraction} fractional bits, compared on {found.bits}."
+        f"{name}: tried with {ranges.samples} inputs. The largest value is {largest / MARGIN:.4g}, of "
+        f"{compiled.names.get(number, number)!r}, and {MARGIN:g} times that is allowed for: {found.fraction} fractional "
+        f"bits, compared on {found.bits}."
     ]
     if found.wraps is not None:
         layer = compiled.names.get(found.wraps, str(found.wraps))
