@@ -132,7 +132,8 @@ class Box:
         return self._wire, self._transport
 
     def _kill(self) -> None:
-        _end_group(self._open()[1])
+        with contextlib.suppress(ProcessLookupError):
+            self._open()[1].terminate()  # the box's warden ends it, and all that it has started
 
 
 class _Wire(asyncio.SubprocessProtocol):

@@ -2,20 +2,19 @@
 
     python -m protocols.runtimes.box_inside PARENT MEMORY SECONDS NICENESS MODULE
 
-sets the limits and becomes MODULE, whose own main program calls `serve`. The process ends with its parent, whatever
-either is doing: the kernel sees to it where it can, and else a thread that waits for the pipe to close.
+leaves a warden behind, sets the limits and becomes MODULE, whose own main program calls `serve`. The box ends with its
+parent, whatever either is doing: the kernel and the warden see to it where they can, and else a thread that waits for
+the pipe to close.
 
 Pieces in both directions are one byte of kind, four of length, big-endian, and so many bytes of MessagePack.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import queue
 import resource
 import runpy
-import signal
 import struct
 import sys
 import threading
@@ -26,14 +25,13 @@ from typing import BinaryIO, TypeVar
 import msgspec
 
 from mesh.errors import MeshError, Misuse, PeerError
+from protocols.runtimes.box_warden import stand_guard
 
 __all__ = ["ANSWER", "HEAD", "LONGEST", "QUESTION", "REFUSAL", "REPORT", "Refusal", "Report", "piece", "serve"]
 
 HEAD = struct.Struct("!cI")
 QUESTION, ANSWER, REPORT, REFUSAL = b"?", b"=", b".", b"!"
 LONGEST = 2**30
-
-_PARENT_DIED = 1  # PR_SET_PDEATHSIG, from <linux/prctl.h>
 
 Question = TypeVar("Question", bound=msgspec.Struct)
 Report = Callable[[msgspec.Struct], None]
@@ -108,7 +106,7 @@ def _refusal(error: MeshError) -> Refusal:
 def main() -> None:
     """Set the limits, and become the module."""
     parent, memory, seconds, niceness, module = sys.argv[1:]
-    _end_with(int(parent))
+    stand_guard(int(parent))
     for limit, value in ((resource.RLIMIT_DATA, int(memory)), (resource.RLIMIT_CPU, int(seconds))):
         if value:
             resource.setrlimit(limit, (value, value))
@@ -116,13 +114,6 @@ def main() -> None:
     os.nice(int(niceness))
     sys.argv = [module]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
-
-
-def _end_with(parent: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PARENT_DIED, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit(1)  # it died before the kernel knew
 
 
 if __name__ == "__main__":

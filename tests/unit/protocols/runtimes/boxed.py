@@ -22,6 +22,12 @@ class Done(msgspec.Struct, frozen=True):
     text: str
 
 
+RUNAWAY = """
+from subprocess import DEVNULL, Popen
+print(Popen(["sleep", "600"], start_new_session=True, stdout=DEVNULL, stderr=DEVNULL).pid)
+"""
+
+
 def obey(order: Order, report: Report) -> Done:
     match order.what:
         case "count":
@@ -43,6 +49,10 @@ def obey(order: Order, report: Report) -> Done:
             threading.Event().wait()
         case "child":
             return Done(str(subprocess.Popen(["sleep", "600"]).pid))
+        case "runaway":  # leaves the box's process group, and loses the parent that would answer for it
+            return Done(
+                subprocess.run([sys.executable, "-c", RUNAWAY], capture_output=True, check=True).stdout.decode()
+            )
         case "nice":
             return Done(str(os.nice(0)))
         case "large":

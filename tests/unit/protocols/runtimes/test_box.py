@@ -127,12 +127,24 @@ async def test_cancelled_while_it_may_end_by_itself() -> None:
     assert not alive(process)
 
 
-async def test_what_it_started_ends_with_it() -> None:
-    """A child of the box does not outlive the box."""
+@pytest.mark.parametrize("what", ["child", "runaway"])
+async def test_what_it_started_ends_with_it(what: str) -> None:
+    """A child of the box does not outlive the box, though it left the box's group and its own parent is gone."""
     async with Box(MODULE) as box:
-        child = int((await box.ask(Order("child"), Done)).text)
-        ends = os.pidfd_open(child)
+        ends = os.pidfd_open(int((await box.ask(Order(what), Done)).text))
     # The signal has been sent; when a process that is not ours follows it, is the kernel's to say.
+    assert [ends] == select.select([ends], [], [], 10)[0]
+    os.close(ends)
+
+
+async def test_what_a_killed_box_started_ends_too() -> None:
+    """Even a box that is killed outright, and cleans nothing up, leaves nothing behind."""
+    async with Box(MODULE) as box:
+        ends = os.pidfd_open(int((await box.ask(Order("runaway"), Done)).text))
+        process = int((await box.ask(Order("who"), Done)).text)
+        os.kill(process, signal.SIGKILL)
+        with pytest.raises(SessionError, match="SIGKILL"):
+            await box.ask(Order("who"), Done)
     assert [ends] == select.select([ends], [], [], 10)[0]
     os.close(ends)
 
@@ -168,30 +180,36 @@ async def test_wrong_use() -> None:
             await box.ask(Order("who"), Order)
 
 
+NODE = f"""
+import asyncio
+from protocols.runtimes.box import Box
+from {MODULE} import Done, Order
+
+async def main():
+    async with Box({MODULE!r}) as box:
+        for what in ("who", "child", "runaway"):
+            print((await box.ask(Order(what), Done)).text, flush=True)
+        await box.ask(Order("sleep"), Done)
+
+asyncio.run(main())
+"""
+
+
 def test_dies_with_its_parent(tmp_path: Path) -> None:
-    """A node killed outright leaves no box behind, though the box is busy."""
+    """A node killed outright leaves no box behind, though the box is busy, and nothing that the box has started."""
     script = tmp_path / "node.py"
-    script.write_text(
-        "import asyncio, sys\n"
-        "from protocols.runtimes.box import Box\n"
-        f"from {MODULE} import Done, Order\n"
-        "async def main():\n"
-        f"    async with Box({MODULE!r}) as box:\n"
-        "        print((await box.ask(Order('who'), Done)).text, flush=True)\n"
-        "        await box.ask(Order('sleep'), Done)\n"
-        "asyncio.run(main())\n"
-    )
+    script.write_text(NODE)
     with subprocess.Popen(
         [sys.executable, script], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(Path.cwd())}
     ) as node:
         assert node.stdout is not None
-        process = int(node.stdout.readline())
-        handle = os.pidfd_open(process)
+        handles = [os.pidfd_open(int(node.stdout.readline())) for _ in range(3)]
         node.kill()
-    ended, _, _ = select.select([handle], [], [], 20)  # such a handle can be read when its process has ended
-    os.close(handle)
+    for handle in handles:
+        ended, _, _ = select.select([handle], [], [], 20)  # such a handle can be read when its process has ended
+        os.close(handle)
 
-    assert [handle] == ended
+        assert [handle] == ended
 
 
 def alive(process: int) -> bool:
