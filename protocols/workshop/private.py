@@ -187,8 +187,8 @@ def _sentences(compiled: Compiled, ranges: Ranges, found: Format, name: str) -> 
     number, largest = ranges.largest(compiled.program)
     said = [
         f"{name}: tried with {ranges.samples} inputs. The largest value is {largest / MARGIN:.4g}, of "
-        f"{compiled.names.get(number, number)!r}, and {MARGIN:g} times that is allowed for: {found.fraction} fractional "
-        f"bits, compared on {found.bits}."
+        f"{compiled.names.get(number, number)!r}, and {MARGIN:g} times that is allowed for: "
+        f"{found.fraction} fractional bits, compared on {found.bits}."
     ]
     if found.wraps is not None:
         layer = compiled.names.get(found.wraps, str(found.wraps))

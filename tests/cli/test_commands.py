@@ -13,7 +13,7 @@ from mesh.cli import cli, exit_code, run
 from mesh.errors import MeshError, PeerError
 
 COMMANDS = [
-    "init", "invite", "join", "leave", "up", "status", "peers", "models", "infer", "demo", "explain", "doctor", "ca",
+    "init", "invite", "join", "leave", "up", "status", "peers", "models", "infer", "results", "demo", "explain", "doctor", "ca",
     "config", "version",
 ]  # fmt: skip
 
