@@ -25,6 +25,7 @@ _COMMANDS = {
     "peers": ("mesh.cli.status:peers", "Who else is in sight, and what they would lend."),
     "models": ("mesh.cli.models:models", "Add, list, show and remove models."),
     "infer": ("mesh.cli.infer:infer", "Run a model on a file, here or on several devices."),
+    "train": ("mesh.cli.train:train", "Train a model on data that only their owners see."),
     "results": ("mesh.cli.results:results", "Answers of others' private jobs, and what others keep for us."),
     "demo": ("", "Several nodes find each other, share a model, and lose one."),
     "explain": ("mesh.cli.explain:explain", "Who may learn what from a protocol."),

@@ -31,7 +31,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("mesh.doors",),
     ("mesh.stream",),
     ("mesh.client",),
-    ("mesh.blocking",),
+    ("mesh.blocking", "mesh.training"),
     ("mesh.assembly", "mesh.doctor"),
     ("mesh.cli",),
     ("mesh.__main__", "mesh"),
