@@ -19,6 +19,7 @@ from protocols.smpc.inside_meeting import Gate, party_of
 from protocols.smpc.orders import Answer, Compute, Done, Hold, Join, Open, Opened, Order, Take
 from protocols.smpc.program.run import run_program
 from protocols.smpc.program.steps import Array, Port
+from protocols.smpc.replicated.checked.party import CheckedParty
 from protocols.smpc.replicated.link import Words
 from protocols.smpc.replicated.party import Party
 from protocols.smpc.replicated.sharing import Secret
@@ -53,7 +54,7 @@ class Inside:
     def _met(self, join: Join) -> Party:
         if self._gate is None:
             raise Misuse("a box is told to listen before it is told to join")
-        return party_of(join.trio, self._gate.links(join.trio), join.fraction)
+        return party_of(join.trio, self._gate.links(join.trio), join.fraction, checked=join.checked)
 
     def _at_work(self) -> Work:
         if self._work is None:
@@ -89,14 +90,21 @@ class Work:
         self._held.setdefault(hold.batch, {})[hold.name] = secret
 
     def compute(self, batch: int, *, keep: bool) -> Answer:
-        """Run the program on a batch that is whole."""
-        if self._weights is None:
-            self._weights = self._taken.pop(MODEL, self._batch(MODEL)).values()
-        given = self._taken.pop(batch, self._batch(batch)).values()
-        values = {**self._weights, **given, **self._held.pop(batch, {})}
+        """Run the program on a batch that is whole.
+
+        Raises:
+            PeerLost: another party is gone.
+            PeerMisbehaved: where that is looked at, it departed from the program; nothing is given away.
+        """
         link, began = self._party.link, time.monotonic()
         sent, rounds = link.sent, link.rounds
+        if self._weights is None:
+            self._weights = self._admitted(self._taken.pop(MODEL, self._batch(MODEL)).values())
+        given = self._taken.pop(batch, self._batch(batch)).values()
+        values = {**self._weights, **self._admitted({**given, **self._held.pop(batch, {})})}
         outputs = run_program(self._join.program, self._party, values)
+        if isinstance(self._party, CheckedParty):
+            outputs = self._party.release(outputs)
         ordered = [outputs[port.name] for port in self._join.program.outputs]
         first, second = (
             np.concatenate([np.empty(0, np.uint64), *(share.reshape(-1) for share in shares)])
@@ -110,6 +118,12 @@ class Work:
             sent=link.sent - sent,
             rounds=link.rounds - rounds,
         )
+
+    def _admitted(self, values: Mapping[str, Secret | Array]) -> Mapping[str, Secret | Array]:
+        """Raises PeerMisbehaved: what owners handed in does not belong together, where that is looked at."""
+        if isinstance(self._party, CheckedParty):
+            self._party.admit(values.values())
+        return values
 
     def _rescaled(self, secret: Secret, fraction: int) -> Secret:
         more = self._join.fraction - fraction

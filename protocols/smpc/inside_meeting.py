@@ -13,6 +13,7 @@ from mesh.errors import ConfigError
 from mesh.transport.blocking import Address, Identity, Links, Listener, PeerId, SessionId
 from protocols.smpc.meeting import Trio
 from protocols.smpc.replicated.channels import ChannelLink
+from protocols.smpc.replicated.checked.party import CheckedParty
 from protocols.smpc.replicated.party import Party
 from protocols.smpc.replicated.randomness import Correlated
 from protocols.smpc.replicated.sharing import FixedPoint
@@ -56,10 +57,15 @@ class Gate:
         )
 
 
-def party_of(trio: Trio, links: Links, fraction: int) -> Party:
-    """The party that this box is, with channels that are open."""
+def party_of(trio: Trio, links: Links, fraction: int, *, checked: bool = False) -> Party:
+    """The party that this box is, with channels that are open.
+
+    Args:
+        checked: take nobody's word, and find out any single party that cheats: a `CheckedParty`.
+    """
     randomness = Correlated(trio.party, trio.keys, trio.session.encode())
-    return Party(ChannelLink(links), randomness, FixedPoint(fraction))
+    kind = CheckedParty if checked else Party
+    return kind(ChannelLink(links), randomness, FixedPoint(fraction))
 
 
 def listening(host: str, ports: tuple[int, int]) -> Listener:

@@ -32,6 +32,7 @@ class Join(msgspec.Struct, frozen=True, tag=True):
         program: to be run, as plain values.
         secret: whether the inputs are shared, and whether the weights are.
         held: inputs whose shares we hold already, and are told with `Hold`.
+        checked: whether a party that cheats is to be found out before anything is revealed.
     """
 
     trio: Trio
@@ -40,6 +41,7 @@ class Join(msgspec.Struct, frozen=True, tag=True):
     secret: tuple[bool, bool]
     seeds: tuple[dict[int, bytes], dict[int, bytes]]
     held: tuple[str, ...] = ()
+    checked: bool = False
 
 
 class Take(msgspec.Struct, frozen=True, tag=True):

@@ -106,7 +106,8 @@ class Member:
             await taken_seeds(self._circles.lending, self._roles.lender, number),
         )
         secret = (spec.hides_input, spec.hides_model)
-        join = Join(trio, spec.program, spec.fraction, secret, seeds, tuple(sorted(spec.held)))
+        held = tuple(sorted(spec.held))
+        join = Join(trio, spec.program, spec.fraction, secret, seeds, held, checked=spec.abort == "yes")
         await self._box.ask(Order(join), Done)
         return trio
 

@@ -25,7 +25,9 @@ PROMISES = (
     " the network's operators and shapes without its weights.",
     "Each computing device sees when requests come, how many there are, and how long they take.",
     "Not promised: secrecy from two computing devices that pool what they hold. Together they learn everything.",
-    "Not promised: a right answer from a party that departs from the program. All are taken to be honest but"
+    "With -o abort=yes a party that departs from the program, in any way, is found out before anything is revealed, but"
+    " with probability 2**-40; the job then ends, and is tried with others. It costs several times the time and bytes.",
+    "Not promised without it: a right answer from a party that departs from the program. All are taken to be honest but"
     " curious; a lie in the course of the computation is not noticed.",
     "Not promised: that answers give nothing away of the model. Whoever may ask often enough can copy a model.",
     *CHOICES,

@@ -58,6 +58,9 @@ class PrivateSpec:
         keep: seconds for which they are kept.
         held: inputs that are answers which the three keep from an earlier job, by input: the name that they are kept
             as, and ":OUTPUT" after it where the earlier model has several outputs.
+        abort: "yes" has any single party that departs from the program found out before anything is revealed; see
+            `replicated.checked` for what that promises. It takes some ten times the bytes, and more where much is
+            compared.
         fraction: bits after the binary point; see `replicated.sharing.FixedPoint`.
         patience: seconds that one request may take at the parties.
         setup: seconds until every party must be ready.
@@ -75,6 +78,7 @@ class PrivateSpec:
     name: str = ""
     keep: float = 86_400.0
     held: dict[str, str] = field(default_factory=dict)
+    abort: Literal["yes", "no"] = "no"
     fraction: int = 18
     patience: float = 30.0
     setup: float = 120.0
