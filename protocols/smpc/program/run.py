@@ -1,17 +1,20 @@
-"""The steps of a program, taken at each of the three parties at the same time and in the same order."""
+"""The steps of a program, taken at each of the three parties in the same order; some of them share their rounds."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mesh.errors import BadInput
+from protocols.smpc.program.bounds import comparison_bits
 from protocols.smpc.program.mixed import hidden
 from protocols.smpc.program.node import Node, Operand, Operator
 from protocols.smpc.program.operators import OPERATORS
+from protocols.smpc.program.schedule import batches
 from protocols.smpc.program.steps import ABSENT, Array, Port, Program, Step, Tensor
 from protocols.smpc.replicated.party import Party
 from protocols.smpc.replicated.sharing import Secret
@@ -69,16 +72,21 @@ def run_program(program: Program, party: Party, values: Mapping[str, Secret | Ar
     tensors = {tensor.number: tensor for tensor in program.given()}
     waiting = Counter(number for step in program.steps for number in step.inputs)
     waiting.update(port.tensor.number for port in program.outputs)
-    for step in program.steps:
-        tensors.update((tensor.number, tensor) for tensor in step.outputs)
-        node = node_of(step, tensors, known, program.opset, program.bits)
-        operands = [None if number == ABSENT else held[number] for number in step.inputs]
-        for number in step.inputs:
+    bits = comparison_bits(program, party.fixed)
+    for batch in batches(program):
+        works = []
+        for place, step in batch:
+            tensors.update((tensor.number, tensor) for tensor in step.outputs)
+            node = node_of(step, tensors, known, program.opset, bits[place])
+            operands = [None if number == ABSENT else held[number] for number in step.inputs]
+            works.append(partial(_taken, party, node, operands))
+        for number in (number for _, step in batch for number in step.inputs):
             waiting[number] -= 1
             if not waiting[number]:
                 held.pop(number, None)
-        held.update(_taken(party, node, operands))
         del operands
+        for made in party.together(*works):
+            held.update(made)
     return {port.name: hidden(party, held[port.tensor.number], port.tensor.kind) for port in program.outputs}
 
 
