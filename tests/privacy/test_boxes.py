@@ -61,7 +61,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
-@pytest.mark.parametrize("secret", ["both", "input", "model"])
+@pytest.mark.parametrize("secret", ["both", *(pytest.param(one, marks=pytest.mark.slow) for one in ("input", "model"))])
 def test_no_box_is_sent_a_piece_of_what_is_secret(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secret: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -127,3 +127,28 @@ def test_a_box_that_stops_or_follows_another_plan_is_found_out(
 
     assert [] == answers
     assert isinstance(error, MeshError)
+
+
+@pytest.mark.parametrize("party", [1, *(pytest.param(party, marks=pytest.mark.slow) for party in (0, 2))])
+def test_with_abort_a_box_that_lies_is_found_out_before_anything_is_revealed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, party: int
+) -> None:
+    """Bytes as many as agreed, and others: whichever of the three sends them, no answer comes, right or wrong."""
+    monkeypatch.setenv("BOX_TWIST", f"garble {party} 2")
+
+    answers, error = twisted(mlp(), folder, deadline=6 * SECOND, abort="yes")
+
+    assert [] == answers
+    assert isinstance(error, MeshError)
+
+
+def test_with_abort_honest_boxes_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What finds liars out takes nobody else for one."""
+    monkeypatch.delenv("BOX_TWIST", raising=False)
+    case = mlp()
+
+    answers, error = twisted(case, folder, 2, abort="yes")
+
+    assert error is None
+    for x, answer in zip(case.inputs(2), answers, strict=True):
+        np.testing.assert_allclose(case.expected(x), answer, atol=1e-3)
