@@ -5,13 +5,15 @@ Plain code that blocks. Everything it knows of the session comes through its pip
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import msgspec
 import numpy as np
 
-from mesh.errors import BadInput, Misuse
+from mesh.errors import BadInput, Misuse, PeerError
 from protocols.runtimes.box_inside import Report, serve
 from protocols.smpc.batches import Batch
 from protocols.smpc.dealing import MODEL, Taker, digest_of, words_of
@@ -26,6 +28,8 @@ from protocols.smpc.replicated.sharing import Secret
 from protocols.smpc.replicated.truncation import truncate
 
 __all__ = ["Inside", "Work"]
+
+_NUMBERED = re.compile(r"party ([0-2])")
 
 
 class Inside:
@@ -48,7 +52,8 @@ class Inside:
             case Hold() as hold:
                 self._at_work().hold(hold)
             case Compute(batch, keep):
-                return self._at_work().compute(batch, keep=keep)
+                with self._at_work().naming():
+                    return self._at_work().compute(batch, keep=keep)
         return Done()
 
     def _met(self, join: Join) -> Party:
@@ -118,6 +123,19 @@ class Work:
             sent=link.sent - sent,
             rounds=link.rounds - rounds,
         )
+
+    @contextmanager
+    def naming(self) -> Iterator[None]:
+        """The engine knows the others by number: whoever hears of one is told its id."""
+        ids = [peer for peer, _, _ in self._join.trio.doors]
+        try:
+            yield
+        except PeerError as error:
+            number = _NUMBERED.fullmatch(error.peer)
+            if number is None:
+                raise
+            reason = _NUMBERED.sub(lambda found: ids[int(found[1])][:7], error.reason)
+            raise type(error)(ids[int(number[1])], reason) from error
 
     def _admitted(self, values: Mapping[str, Secret | Array]) -> Mapping[str, Secret | Array]:
         """Raises PeerMisbehaved: what owners handed in does not belong together, where that is looked at."""

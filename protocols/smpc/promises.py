@@ -18,6 +18,10 @@ PROMISES = (
     " model but what answers tell. It takes answers only from those whom `receives` in its settings names.",
     "Answers that stay with the three as shares are sealed on their disks, are over after a time, and are deleted when"
     " the device that asked says so. That device may open them in a later job, by naming itself a receiver there.",
+    "A model that was added with --public-until has a beginning that is no secret: whoever asks runs it, and so has it"
+    " whole, weights included. What comes out of it is shared like any input, and only the rest is secret.",
+    "A model that was calibrated tells everybody in the plan its number format: on how many bits values are compared,"
+    " which bounds the largest of them. Whoever borrows it is also told how large its inputs may be.",
     "There is no dealer: nobody makes randomness for the others that could open what they hold.",
     "The three belong to different owners, by what their settings say: each checks the plan for that, and for what"
     " it says of itself. With `parties` in its settings a device entrusts shares only to those it names.",
