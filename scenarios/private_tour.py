@@ -27,15 +27,12 @@ from rich.console import Console
 from mesh.errors import MeshError
 from scenarios.evidence.capture import alone
 from scenarios.evidence.classifier import CLASSES, Classifier, Shot, fitted, shots
-from scenarios.evidence.journey import CAMERA, STUDIO, Journey, travel
+from scenarios.evidence.journey import CAMERA, FRACTION, STUDIO, Journey, travel
 from scenarios.evidence.places import Verdict, examined
 from scenarios.evidence.screen import show_answer, show_links, show_verdicts
 from scenarios.evidence.traces import Traces, forms_of
 
 __all__ = ["tour"]
-
-FRACTION = 18
-"""Bits after the binary point of the fixed-point numbers that shares are of."""
 
 _NEAR = 0.01  # what scores may differ from those in the clear
 

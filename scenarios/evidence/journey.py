@@ -25,12 +25,15 @@ from scenarios.evidence.capture import Capture
 from scenarios.evidence.classifier import Classifier, Shot
 from scenarios.evidence.places import Overheard, files_of, overheard
 
-__all__ = ["CAMERA", "PARTIES", "STUDIO", "Journey", "travel"]
+__all__ = ["CAMERA", "FRACTION", "PARTIES", "STUDIO", "Journey", "travel"]
 
 CAMERA, STUDIO = "camera", "studio"
 PARTIES = ("north", "east", "south")
 DEVICES = (CAMERA, STUDIO, *PARTIES)
 MODEL = "light"
+
+FRACTION = 18
+"""Bits after the binary point of the fixed-point numbers that shares are of."""
 
 _PATIENCE = 120.0
 
@@ -78,7 +81,8 @@ async def travel(folder: Path, classifier: Classifier, shot: Shot, *, private: b
 async def _ask_privately(fleet: Fleet, desk: Path) -> None:
     """The studio lends its model; the camera asks for it by its owner's name, and is the only one who is answered."""
     studio = next(machine for machine in fleet.machines if machine.name == STUDIO)
-    await _mesh(STUDIO, desk, "models", "add", MODEL, desk / "model.onnx", "--protocol", "private")
+    how = ("--protocol", "private", "--fraction", str(FRACTION))
+    await _mesh(STUDIO, desk, "models", "add", MODEL, desk / "model.onnx", *how)
     await _infer(desk, f"{MODEL}@{studio.peer}", "--mode", "private")
 
 
