@@ -32,7 +32,7 @@ from protocols.smpc.replicated.link import Link, Words
 from protocols.smpc.replicated.party import Hand, Party
 from protocols.smpc.replicated.slicing import blocks, columns_of, planes
 
-__all__ = ["Sum", "Tree", "tree_for", "work_out", "work_out_all"]
+__all__ = ["Sum", "Tree", "conjunction", "tree_for", "work_out", "work_out_all"]
 
 _PIECE = 1024  # columns, 65,536 values, that are dealt in one message: a few hundred KiB, which a cache holds
 _WIDEST = 7  # bits or groups that are joined at once; 2**7 products for each are dealt then
@@ -156,6 +156,19 @@ def work_out_all(party: Party, sums: Sequence[Sum]) -> list[Words | None]:
             return [found[number] for number in range(len(works))]
         came = iter(party.swap([array for arrays in out.values() for array in arrays]))
         arrived = {number: list(islice(came, len(arrays))) for number, arrays in out.items()}
+
+
+def conjunction(party: Party, known: Words) -> Words | None:
+    """For each lane, whether a_i xor b_i is set for all of up to 7 bits i: parts as `work_out` has them.
+
+    Args:
+        known: (bits, columns), contiguous: what this rank knows, a at rank 0 and b at ranks 1 and 2.
+    """
+    leaf, columns = known.shape
+    count, ones = (1 << leaf) - 1, ALL if party.rank == 1 else np.uint64(0)
+    hand = _hand(count, columns, partial(leaf_deal, known, leaf) if party.helps else None)
+    dealt = party.deal([hand])
+    return None if party.helps else leaf_parts(known, leaf, (False, True), ones, dealt[0])[0, 0]
 
 
 _Work = Generator[list[Words], list[Words], Words | None]

@@ -1,29 +1,19 @@
-"""Comparisons of secrets, and what is made of them: choices, maxima, pooling.
-
-The sign of x = a + b, with a known to rank 0 and b to ranks 1 and 2, is a_top xor b_top xor the carry of the lower bits
-(`carry`). Numbers known to be small are compared on fewer bits: |x| < 2**(bits - 1) is then the caller's promise.
-
-On 64 bits a sign costs 45 bytes over all three links, 15 a party, and 5 rounds between ranks 1 and 2 (for few values 53
-bytes and 3 rounds); on 32 bits 23 bytes and 4 rounds; a ReLU 32 bytes and one round more.
-"""
+"""What is made of comparisons: choices, maxima, pooling. Exact, all of it."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mesh.errors import BadInput
 from protocols.smpc.replicated.bits import select
-from protocols.smpc.replicated.carry import Sum, Tree, tree_for, work_out, work_out_all
-from protocols.smpc.replicated.checked.contract import Checked
 from protocols.smpc.replicated.kernels import Geometry
 from protocols.smpc.replicated.link import Words
 from protocols.smpc.replicated.party import Party
 from protocols.smpc.replicated.sharing import Secret, SecretBits
-from protocols.smpc.replicated.slicing import WORD, columns_of
+from protocols.smpc.replicated.signs import is_negative, is_zero, signs
+from protocols.smpc.replicated.slicing import WORD
+from protocols.smpc.replicated.tournament import best_of, cheaper_apart
 
 __all__ = [
     "absolute",
@@ -40,58 +30,6 @@ __all__ = [
     "relu",
     "signs",
 ]
-
-
-def is_negative(party: Party, secret: Secret, *, bits: int = WORD) -> SecretBits:
-    """Whether each value is under zero, for |values| < 2**(bits - 1) units.
-
-    Raises:
-        BadInput: bits not in 2..64.
-    """
-    tree = _tree(party, secret, bits)
-    if isinstance(party, Checked):
-        return party.negative(secret, bits)
-    sign = work_out(party, tree, _known(party, secret), top=True)
-    return party.reshare_bits(sign, columns_of(secret.size), secret.shape)
-
-
-def signs(party: Party, secrets: Sequence[tuple[Secret, int]]) -> list[SecretBits]:
-    """`is_negative` of several arrays, each on bits of its own, in the rounds of one.
-
-    Args:
-        secrets: values and the bits on which they are told.
-
-    Raises:
-        BadInput: bits not in 2..64.
-    """
-    if isinstance(party, Checked):
-        return [is_negative(party, secret, bits=bits) for secret, bits in secrets]
-    sums = [Sum(_tree(party, secret, bits), _known(party, secret), top=True) for secret, bits in secrets]
-    parts = work_out_all(party, sums)
-    columns = [columns_of(secret.size) for secret, _ in secrets]
-    whole = None if party.helps else np.concatenate([part for part in parts if part is not None])
-    joined = party.reshare_bits(whole, sum(columns), (sum(columns) * WORD,))
-    ends = list(accumulate(columns, initial=0))
-    return [
-        SecretBits(joined.first[start:stop], joined.second[start:stop], secret.shape)
-        for (secret, _), (start, stop) in zip(secrets, pairwise(ends), strict=True)
-    ]
-
-
-def _tree(party: Party, secret: Secret, bits: int) -> Tree:
-    if not 2 <= bits <= WORD:
-        raise BadInput(f"Signs are told on 2 to {WORD} bits, not {bits}.")
-    return tree_for(bits - 1, secret.size, latency=party.link.latency)
-
-
-def is_zero(party: Party, secret: Secret) -> SecretBits:
-    """Whether each value is zero: whether the sum of the lower shares and the third minus 1 is all ones, bit by bit."""
-    if isinstance(party, Checked):
-        return party.zero(secret)
-    known = _known(party, secret)
-    tree = tree_for(WORD, secret.size, carry=False, latency=party.link.latency)
-    same = work_out(party, tree, known if party.helps else known - np.uint64(1))
-    return party.reshare_bits(same, columns_of(secret.size), secret.shape)
 
 
 def less(party: Party, left: Secret, right: Secret, *, bits: int = WORD) -> SecretBits:
@@ -132,8 +70,8 @@ def clamp(party: Party, secret: Secret, low: float, high: float, *, bits: int = 
 
 
 def largest(party: Party, secret: Secret, axis: int, *, bits: int = WORD) -> Secret:
-    """The maximum along an axis, as a tree: ceil(log2(length)) comparisons one after another."""
-    return _largest(party, secret.map(lambda share: np.moveaxis(share, axis, 0)), bits)
+    """The maximum along an axis, in as many stages as `tournament` finds cheapest."""
+    return best_of(party, secret.map(lambda share: np.moveaxis(share, axis, 0)), bits)
 
 
 def argmax(party: Party, secret: Secret, axis: int, *, bits: int = WORD) -> tuple[Secret, Secret]:
@@ -157,7 +95,8 @@ def argmax(party: Party, secret: Secret, axis: int, *, bits: int = WORD) -> tupl
 def max_pool(
     party: Party, secret: Secret, kernel: tuple[int, int], geometry: Geometry | None = None, *, bits: int = WORD
 ) -> Secret:
-    """The maximum of each window, along the width first and then along the height: fewest comparisons.
+    """The maximum of each window: along the width and then along the height, which takes fewest comparisons, or at
+    once, which takes fewest rounds, as `tournament` finds cheaper.
 
     Args:
         secret: (batch, channels, height, width), values under 2**(bits - 2) units where there is padding, so that
@@ -167,26 +106,25 @@ def max_pool(
     top, left, bottom, right = laid.padding
     floor = np.full((), 1 << (bits - 2) if any(laid.padding) else 0, np.uint64)
     raised = party.add(secret, floor[None]).pad([(0, 0), (0, 0), (top, bottom), (left, right)])
-    for axis in (3, 2):
-        step, apart, size = laid.stride[axis - 2], laid.dilation[axis - 2], kernel[axis - 2]
-        count = (raised.shape[axis] - (size - 1) * apart - 1) // step + 1
-        if count < 1:
-            raise BadInput(f"A window of {kernel} does not fit a padded plane of {raised.shape[2:]}.")
-        lead = (slice(None),) * axis
-        views = [raised[*lead, k * apart : k * apart + (count - 1) * step + 1 : step] for k in range(size)]
-        raised = _largest(party, Secret.stack(views), bits)
+    rows = _windows(raised, kernel, laid, 3)
+    columns = _windows(rows[0], kernel, laid, 2)
+    if cheaper_apart(party, kernel, (rows[0].size, columns[0].size), bits):
+        raised = best_of(party, Secret.stack(rows), bits)
+        raised = best_of(party, Secret.stack(_windows(raised, kernel, laid, 2)), bits)
+    else:
+        views = [view for row in rows for view in _windows(row, kernel, laid, 2)]
+        raised = best_of(party, Secret.stack(views), bits)
     return party.add(raised, np.negative(floor[None]))
 
 
-def _largest(party: Party, stack: Secret, bits: int) -> Secret:
-    """Along the first axis."""
-    if not stack.shape[0]:
-        raise BadInput("There is no largest of nothing.")
-    while (length := stack.shape[0]) > 1:
-        half = length // 2
-        best = maximum(party, stack[:half], stack[half : 2 * half], bits=bits)
-        stack = Secret.concatenate([best, stack[2 * half :]]) if length % 2 else best
-    return stack[0]
+def _windows(planes: Secret, kernel: tuple[int, int], laid: Geometry, axis: int) -> list[Secret]:
+    """For each place in a window, along one axis, what lies there in all windows."""
+    step, apart, size = laid.stride[axis - 2], laid.dilation[axis - 2], kernel[axis - 2]
+    count = (planes.shape[axis] - (size - 1) * apart - 1) // step + 1
+    if count < 1:
+        raise BadInput(f"A window of {kernel} does not fit a padded plane of {planes.shape[2:]}.")
+    lead = (slice(None),) * axis
+    return [planes[*lead, k * apart : k * apart + (count - 1) * step + 1 : step] for k in range(size)]
 
 
 def _second_first(share: Words) -> Words:
@@ -195,9 +133,3 @@ def _second_first(share: Words) -> Words:
 
 def _shifted(party: Party, secret: Secret, number: ArrayLike) -> Secret:
     return party.add(secret, party.fixed.encode(-np.asarray(number, np.float64)))
-
-
-def _known(party: Party, secret: Secret) -> Words:
-    """What this rank knows of x = a + b: a at rank 0, b at the two others. (n,) contiguous words."""
-    known = secret.total if party.helps else secret.second if party.rank == 1 else secret.first
-    return np.ascontiguousarray(known).reshape(-1)

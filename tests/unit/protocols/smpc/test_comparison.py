@@ -162,7 +162,7 @@ def test_nothing_has_no_largest(empty: Any) -> None:
         (partial(comparison.is_negative, bits=32), 3, (50560, 1920, 1920)),
         (comparison.relu, 5, (60416, 13440, 13440)),
         (comparison.is_zero, 4, (35456, 3712, 3712)),
-        (lambda party, a: comparison.largest(party, a.reshape(64, 16), 0), 25, (62912, 13640, 13640)),
+        (lambda party, a: comparison.largest(party, a.reshape(64, 16), 0), 11, (268632, 28872, 28872)),
     ],
 )
 def test_what_comparisons_cost(program: Any, depth: int, sent: tuple[int, ...]) -> None:

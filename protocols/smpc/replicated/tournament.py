@@ -1,0 +1,98 @@
+"""The largest of many: in stages, each of which compares all pairs of a few candidates at once.
+
+Of w candidates the first that is not under any other is the best: w (w - 1) / 2 comparisons in one go, a conjunction of
+w - 1 bits for each, and one choice among all. Two at a time take the fewest comparisons and the most rounds; which
+widths are expected to be fastest depends on how many there are and on what a round costs.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from mesh.errors import BadInput
+from protocols.smpc.replicated.bits import select
+from protocols.smpc.replicated.carry import tree_for
+from protocols.smpc.replicated.checked.contract import Checked
+from protocols.smpc.replicated.combining import combined
+from protocols.smpc.replicated.party import Party
+from protocols.smpc.replicated.sharing import Secret, SecretBits
+from protocols.smpc.replicated.signs import all_set, is_negative, negative_rows
+
+__all__ = ["best_of", "cheaper_apart"]
+
+_WIDEST = 8  # candidates of one stage
+_BYTE = 1e-9  # seconds that one more byte is taken to cost
+
+
+def best_of(party: Party, stack: Secret, bits: int) -> Secret:
+    """The largest along the first axis, for differences under 2**(bits - 1) units. Raises BadInput: of nothing."""
+    if not stack.shape[0]:
+        raise BadInput("There is no largest of nothing.")
+    while (length := stack.shape[0]) > 1:
+        each = stack.size // length
+        width = 2 if isinstance(party, Checked) else _plan(length, each, bits, party.link.latency)[1]
+        if width == 2:
+            half = length // 2
+            left, right = stack[:half], stack[half : 2 * half]
+            difference = left - right
+            won = party.flip(is_negative(party, difference, bits=bits))
+            best = right + select(party, won, difference)
+            stack = Secret.concatenate([best, stack[2 * half :]]) if length % 2 else best
+        else:
+            stack = _stage(party, stack, width, bits)
+    return stack[0]
+
+
+def cheaper_apart(party: Party, kernel: tuple[int, int], sizes: tuple[int, int], bits: int) -> bool:
+    """Whether windows are better searched along one axis and then along the other than at once.
+
+    Args:
+        sizes: how many windows there are along one axis, and in both.
+    """
+    if isinstance(party, Checked):
+        return True
+    down, across = kernel
+    latency = party.link.latency
+    apart = _plan(across, sizes[0], bits, latency)[0] + _plan(down, sizes[1], bits, latency)[0]
+    return apart <= _plan(down * across, sizes[1], bits, latency)[0]
+
+
+def _stage(party: Party, stack: Secret, width: int, bits: int) -> Secret:
+    """(length, *shape) to (ceil(length / width), *shape)."""
+    length, shape = stack.shape[0], stack.shape[1:]
+    count = -(-length // width)
+    spare = width * count - length  # those that are lacking are the first ones again
+    full = Secret.concatenate([stack, stack[:spare]]) if spare else stack
+    rivals = full.reshape(width, count, *shape)
+    pairs = [(i, j) for i in range(width) for j in range(i + 1, width)]
+    first, second = (rivals[[pair[side] for pair in pairs]] for side in (0, 1))
+    lost = dict(zip(pairs, negative_rows(party, first - second, bits=bits), strict=True))
+    groups = [[_beats(party, lost, i, j) for j in range(width) if j != i] for i in range(width - 1)]
+    best = all_set(party, groups)
+    choices = [(won, rivals[i] - rivals[width - 1]) for i, won in enumerate(best)]
+    return combined(party, choices, plus=rivals[width - 1])
+
+
+def _beats(party: Party, lost: dict[tuple[int, int], SecretBits], one: int, other: int) -> SecretBits:
+    """Of equals, the first wins."""
+    return party.flip(lost[one, other]) if one < other else lost[other, one]
+
+
+@lru_cache(maxsize=4096)
+def _plan(length: int, each: int, bits: int, latency: float) -> tuple[float, int]:
+    """What it is expected to cost to find the best of `length`, `each` times, and how many to compare at once first."""
+    if length <= 1:
+        return 0.0, 1
+    costs = []
+    for width in range(2, min(length, _WIDEST) + 1):
+        count = length // 2 if width == 2 else -(-length // width)
+        pairs = width * (width - 1) // 2 * count * each
+        tree = tree_for(bits - 1, pairs, latency=latency)
+        spent = pairs * (tree.dealt + 2 * tree.opened + 3) / 8 + count * each * (width - 1) * 16 + count * each * 16
+        rounds = len(tree.joins) + 2
+        if width > 2:
+            spent += count * each * (width - 1) * (2 ** (width - 1) + 2) / 8
+            rounds += 1
+        rest = _plan(-(-length // width), each, bits, latency)[0]
+        costs.append((latency * rounds + _BYTE * spent + rest, width))
+    return min(costs)
