@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from mesh.errors import BadInput, Misuse, PeerMisbehaved, SessionError, StoreError
 from mesh.protocol import Device
-from protocols.runtimes.box import Box
 from protocols.smpc.aside import aside
 from protocols.smpc.circle import Circle
 from protocols.smpc.dealing import MODEL, WORD, total
@@ -25,7 +25,16 @@ from protocols.smpc.roles import ASKER, Roles
 from protocols.smpc.spec import PrivateSpec
 from protocols.smpc.words import Finish, Ready, Result, Spent, Use
 
-__all__ = ["Circles", "Member"]
+__all__ = ["Asked", "Circles", "Member"]
+
+A = TypeVar("A", bound=msgspec.Struct)
+
+
+class Asked(Protocol):
+    """What a member needs of its box: see `protocols.runtimes.box.Box`."""
+
+    async def ask(self, question: Order, kind: type[A]) -> A:
+        """What the box answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +61,7 @@ class Member:
     """
 
     def __init__(
-        self, circles: Circles, spec: PrivateSpec, roles: Roles, *, box: Box, device: Device, shares: Shares | None
+        self, circles: Circles, spec: PrivateSpec, roles: Roles, *, box: Asked, device: Device, shares: Shares | None
     ) -> None:
         if device.boxes is None:
             raise SessionError("This device lends no boxes.")

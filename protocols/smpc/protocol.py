@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 
 import msgspec
@@ -29,7 +29,7 @@ from protocols.smpc.consenting import objection
 from protocols.smpc.dealing import total
 from protocols.smpc.keeping import Shares, bound_to, keep_answer, remember
 from protocols.smpc.lending import LENDING, lend
-from protocols.smpc.party import Circles, Member
+from protocols.smpc.party import Asked, Circles, Member
 from protocols.smpc.program.steps import Array
 from protocols.smpc.promises import PROMISES
 from protocols.smpc.public import public_part
@@ -144,11 +144,14 @@ class Private(Protocol[PrivateSpec, Part, None]):
             listening.cancel()
 
     async def _compute(self, plan: PrivatePlan, circles: Circles, roles: Roles, device: Device) -> None:
-        threads = {name: str(self._means.threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
         vault, owner = self._means.vault, circles.main.peer(ASKER)
         shares = Shares(vault, owner) if vault is not None else None
-        async with Box(self._inside, limits=Limits(memory=self._means.memory), environment=threads) as box:
+        async with self._box() as box:
             await Member(circles, plan.spec, roles, box=box, device=device, shares=shares).work()
+
+    def _box(self) -> AbstractAsyncContextManager[Asked]:
+        threads = {name: str(self._means.threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        return Box(self._inside, limits=Limits(memory=self._means.memory), environment=threads)
 
     def _chosen(self, candidates: Sequence[Candidate], named: set[str]) -> list[Candidate]:
         """Three that have no other part in it, if there are such; then lenders and receivers; then ourselves."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,14 +19,20 @@ from mesh.errors import BadInput
 from mesh.protocol import ANYONE, Job, Means, Permits
 from mesh.store.memory import Memory
 from mesh.store.vault import SealedVault
-from protocols.smpc.dealing import pack_weights
+from protocols.smpc.dealing import pack_weights, words_of
+from protocols.smpc.inside import Work
+from protocols.smpc.orders import Compute, Done, Hold, Join, Open, Opened, Order, Take
 from protocols.smpc.program.compile import compile_model
 from protocols.smpc.protocol import Private
+from protocols.smpc.replicated.local import connect
+from protocols.smpc.replicated.party import Party
+from protocols.smpc.replicated.randomness import Correlated
+from protocols.smpc.replicated.sharing import FixedPoint
 from protocols.smpc.spec import PrivateSpec
 from scenarios.city import Equipment
 from tests.unit.protocols.families import FLOAT, Net
 
-__all__ = ["Case", "equip", "lenet", "lent", "mlp"]
+__all__ = ["Case", "PlainBox", "equip", "lenet", "lent", "mlp"]
 
 Array = NDArray[Any]
 
@@ -141,3 +148,38 @@ def _kept(case: Case, name: str) -> dict[str, Any]:
         raise BadInput(f"no {name}")
     built: dict[str, Any] = msgspec.to_builtins({"program": case.spec.program, "weights": case.spec.weights})
     return built
+
+
+class PlainBox:
+    """A box in this process, for programs without a step: shares in, the same shares out, and no links to anybody.
+
+    For stories in virtual time, in which no process can be started. `pace` seconds of it go by for every answer.
+    """
+
+    def __init__(self, pace: float = 0.0) -> None:
+        self._pace = pace
+        self._work: Work | None = None
+
+    async def __aenter__(self) -> PlainBox:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+    async def ask(self, order: Order, kind: type[Any]) -> Any:
+        """As `Box.ask`."""
+        match order.task:
+            case Open():
+                return Opened(7000)
+            case Join() as join:
+                link = connect()[join.trio.party]
+                randomness = Correlated(join.trio.party, join.trio.keys, join.trio.session.encode())
+                self._work = Work(join, Party(link, randomness, FixedPoint(join.fraction)))
+            case Take(batch, count, words) if self._work is not None:
+                self._work.take(batch, count, words_of(words))
+            case Hold() as hold if self._work is not None:
+                self._work.hold(hold)
+            case Compute(batch, keep) if self._work is not None:
+                await asyncio.sleep(self._pace)
+                return self._work.compute(batch, keep=keep)
+        return Done()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from mesh.blobs import BlobRef
 from mesh.errors import MeshError, NoPlan
 from mesh.ids import PeerId
 from mesh.protocol import Job, Means, Permits
@@ -18,9 +20,12 @@ from mesh.service import Up
 from mesh.store.vault import SealedVault
 from protocols.arrays import arrays_of, tensors_of
 from protocols.smpc.asking import Told
+from protocols.smpc.dealing import pack_weights
 from protocols.smpc.keeping import KeptShares
+from protocols.smpc.program.compile import compile_model
+from protocols.smpc.program.prefix import split
 from protocols.smpc.protocol import Private
-from scenarios.city import TLS, City, Schedule, suffer
+from scenarios.city import TLS, City, Equipment, Schedule, suffer
 from tests.harness.private import Case, lent, mlp
 from tests.stories.test_private import Overheard, boxes
 
@@ -226,3 +231,49 @@ def test_any_fault_at_any_moment_is_survived(tmp_path: Path, seed: int) -> None:
     for x, answer in zip(inputs, answers or [], strict=answers is not None):
         np.testing.assert_allclose(case.expected(x), answer["y"], atol=1e-3)
     assert ([], []) == (left, boxes()), schedule
+
+
+def test_the_public_beginning_runs_where_the_input_is(tmp_path: Path) -> None:
+    """Fetched from who lends the model; what is refused there is refused to who asked, and the rest goes on."""
+    case = mlp()
+    halves = split(case.model.SerializeToString(), "relu1_0", {})
+    compiled = compile_model(halves.rest)
+    weights = pack_weights(compiled.program.weights, compiled.weights)
+    spec = replace(case.spec, program=compiled.program, weights=BlobRef.of(weights), prefix=BlobRef.of(halves.public))
+    mixed = replace(case, spec=spec, weights=weights)
+    inputs = case.inputs(2)
+
+    def equip(device: int) -> Equipment:
+        equipment = lent(mixed, tmp_path)(device)
+        if device == 1:
+            equipment.store.add(halves.public)
+        return equipment
+
+    async def story() -> tuple[list[dict[str, Any]], list[str]]:
+        async with City(TLS, DEVICES, equip) as city:
+            async with city.serve(0, borrowed(mixed, city)) as service:
+                with pytest.raises(MeshError, match="must be"):
+                    await service.ask(tensors_of({"x": np.zeros((1, 3), np.float32)}))
+                answers = [arrays_of(await service.ask(tensors_of({"x": x}))) for x in inputs]
+            return answers, await city.wait_quiet(10)
+
+    answers, left = TLS.run(story())
+    for x, answer in zip(inputs, answers, strict=True):
+        np.testing.assert_allclose(case.expected(x), answer["y"], atol=1e-3)
+    assert [] == left
+
+
+def test_what_was_not_calibrated_for_is_refused(tmp_path: Path) -> None:
+    """An input larger than calibration allows for: a sentence, and no wrong answer."""
+    case = mlp()
+    spec = replace(case.spec, within={"x": 4.0})
+
+    async def story() -> str:
+        async with City(TLS, DEVICES, lent(case, tmp_path)) as city:
+            async with city.serve(0, borrowed(replace(case, spec=spec), city)) as service:
+                with pytest.raises(MeshError) as refused:
+                    await service.ask(tensors_of({"x": np.full((1, 784), 9, np.float32)}))
+                await service.ask(tensors_of({"x": np.full((1, 784), 1, np.float32)}))
+            return str(refused.value)
+
+    assert "'x' reaches 9, and this model was calibrated for up to 4" in TLS.run(story())
