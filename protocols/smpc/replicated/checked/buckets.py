@@ -117,10 +117,10 @@ class Ledger:
     def multiply(self, left: Secret, right: Secret) -> Secret:
         """Element by element, shapes broadcast. One round, one word each."""
         shape = np.broadcast_shapes(left.shape, right.shape)
-        left, right = left.broadcast_to(shape), right.broadcast_to(shape)
+        left, right = (side.broadcast_to(shape).reshape(-1) for side in (left, right))
         product = self._triangle.back([self.ring.part(self._triangle, self.ring.times, left, right)])[0]
         self.claim(left, right, product)
-        return product
+        return product.reshape(*shape)
 
     def claim(self, left: Secret, right: Secret, product: Secret) -> None:
         """Have it checked that these are products. All of one shape."""

@@ -33,6 +33,7 @@ class Sum:
 
     def __init__(self, triangle: Triangle, ledger: Ledger, secret: Secret, bits: int, *, last: bool = False) -> None:
         """One round, one bit for each carry, from rank 0 to rank 2. last: bring in the carry out of the last bit."""
+        secret = secret.map(np.ascontiguousarray)  # a view may repeat its words
         both = secret.map(lambda share: planes(share, bits))
         self.bits = bits
         self.upper = _only(both, triangle.rank, 2)

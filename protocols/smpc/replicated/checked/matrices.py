@@ -72,9 +72,14 @@ class Matrices:
             return self._product(left, right)
         if isinstance(operation, partial) and operation.func is convolve and not operation.args:
             return self._convolution(left, right, **operation.keywords)
-        product = self._triangle.back([NUMBERS.part(self._triangle, operation, left, right)])[0]
-        check_whole(self._triangle, operation, left, right, product)
-        return product
+        shape = np.shape(operation(left.first, right.first))
+
+        def flat(one: Words, other: Words) -> Words:
+            return np.reshape(operation(one, other), -1)
+
+        product = self._triangle.back([NUMBERS.part(self._triangle, flat, left, right)])[0]
+        check_whole(self._triangle, flat, left, right, product)
+        return product.reshape(*shape)
 
     def check(self) -> None:
         """Turn all claims into products for the ledger. Two rounds to toss a coin and one a claim."""

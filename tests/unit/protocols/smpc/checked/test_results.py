@@ -55,7 +55,15 @@ EXACT: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "other bilinear operations": (
         partial(arithmetic.bilinear, bits=0), (lambda a, b: np.einsum("ij,kj->ik", a, b), MATRIX, MATRIX),
     ),
+    "single numbers": (partial(arithmetic.multiply, bits=0), (ANY[0], ANY[1])),
+    "sums of everything": (
+        partial(arithmetic.bilinear, bits=0), (lambda a, b: np.asarray((a * b).sum(dtype=np.uint64)), ANY, ANY),
+    ),
     "signs": (lambda party, x: to_ring(party, comparison.is_negative(party, x)), (EDGES,)),
+    "signs of repeated numbers": (
+        lambda party, x: to_ring(party, comparison.is_negative(party, x[:1].broadcast_to((90,)))), (ANY,),
+    ),
+    "signs of every other number": (lambda party, x: to_ring(party, comparison.is_negative(party, x[::-2])), (ANY,)),
     "signs of 20 bits": (
         lambda party, x: to_ring(party, comparison.is_negative(party, x, bits=20)), (ANY % 2**19 - 2**18,),
     ),
@@ -79,6 +87,7 @@ NEAR: dict[str, tuple[Any, tuple[Any, ...], float]] = {
     "fixed-point matrices": (arithmetic.product, (MATRIX, MATRIX.T), 2.0),
     "means": (partial(arithmetic.mean, axis=0), (SMALL.reshape(7, 10),), 2.0),
     "average pools": (partial(arithmetic.average_pool, kernel=(2, 2)), (PLANES,), 2.0),
+    "a single sigmoid": (functions.sigmoid, (SMALL[0],), 16.0),
     "sigmoids": (functions.sigmoid, (SMALL,), 16.0),
     "softmax": (partial(functions.softmax, axis=1), (SMALL.reshape(7, 10),), 16.0),
     "layer norm": (partial(functions.layer_norm, axis=1), (SMALL.reshape(7, 10),), 16.0),
