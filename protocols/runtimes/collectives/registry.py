@@ -11,7 +11,7 @@ from torch.distributed.rendezvous import register_rendezvous_handler
 from mesh.errors import Misuse
 from mesh.transport.blocking import Links
 from protocols.runtimes.collectives.group import MeshGroup
-from protocols.runtimes.collectives.pickles import refuse_pickles
+from protocols.runtimes.collectives.objects import carry_objects
 from protocols.runtimes.collectives.talk import Circle
 
 __all__ = ["register"]
@@ -32,7 +32,7 @@ def register(open_links: Callable[[str], Links]) -> None:
     desk = _Desk(open_links)
     register_rendezvous_handler("mesh", desk.meet)
     dist.Backend.register_backend("mesh", desk.create, extended_api=True, devices=["cpu"])
-    refuse_pickles()
+    carry_objects()
 
 
 class _Desk:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -16,7 +17,15 @@ def main() -> None:
     dist.init_process_group(os.environ.get("BACKEND", "gloo"))
     torch.set_num_threads(1)
     tour = Tour()
-    for visit in (tour.reductions, tour.collections, tour.messages, tour.batches, tour.groups, tour.later):
+    for visit in (
+        tour.reductions,
+        tour.collections,
+        tour.messages,
+        tour.batches,
+        tour.groups,
+        tour.objects,
+        tour.later,
+    ):
         visit()
     dist.barrier()
     dist.destroy_process_group()
@@ -122,6 +131,27 @@ class Tour:
             dist.broadcast(tensor, src=2, group=pair)
         self.tell("broadcast in a pair", tensor, dist.get_group_rank(pair, 2), dist.get_world_size(pair))
         dist.destroy_process_group(pair if self.rank != 1 else alone)
+
+    def objects(self) -> None:
+        ours = {"rank": self.rank, "name": ("a", 2.5, None, b"x"), "values": self.mine(3)}
+        everyone: list[Any] = [None] * self.size
+        dist.all_gather_object(everyone, ours)
+        self.tell("all_gather_object", *(one["rank"] for one in everyone), *(one["values"] for one in everyone))
+        gathered: list[Any] | None = [None] * self.size if self.rank == 0 else None
+        dist.gather_object([self.rank] * self.rank, gathered)
+        self.tell("gather_object", *map(len, gathered or []))
+        told: list[Any] = [{1, 2}, ours["name"]] if self.rank == 1 else [None, None]
+        dist.broadcast_object_list(told, src=1)
+        self.tell("broadcast_object_list", len(told[0]), len(told[1]), int(told[1] == ours["name"]))
+        part: list[Any] = [None]
+        dist.scatter_object_list(part, [10**30, 2, 3] if self.rank == 2 else None, src=2)
+        self.tell("scatter_object_list", part[0])
+        if self.rank == 0:
+            dist.send_object_list([self.mine(2), "word"], 1)
+        elif self.rank == 1:
+            dist.recv_object_list(told, 0)
+            if told[1] != "word":
+                raise SystemExit("the word was lost")
 
     def later(self) -> None:
         outs = [torch.empty(2, dtype=torch.int64) for _ in range(self.size)]
