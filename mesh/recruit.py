@@ -67,13 +67,18 @@ class Recruiter:
             refused: hears of each no.
 
         Raises:
-            NoPlan: from the protocol's planner, or this device itself does not consent to what it came up with.
+            NoPlan: from the protocol's planner, with the words of those who said no; or this device itself does not
+                consent to what it came up with.
         """
         candidates = [myself]
         if not protocol.alone(spec):
             candidates += await self.candidates(protocol.name, avoid)
+        refusals: dict[PeerId, PeerError] = {}
         while True:
-            plan, session = protocol.plan(spec, candidates), new_session(myself.peer, secrets.token_bytes(8))
+            try:
+                plan, session = protocol.plan(spec, candidates), new_session(myself.peer, secrets.token_bytes(8))
+            except NoPlan as error:
+                raise NoPlan(" ".join([str(error), *(f"Said no: {no}" for no in refusals.values())])) from error
             if (reason := protocol.consent(plan, Rank(0))) is not None:
                 raise NoPlan(f"This device does not take part in its own plan: {reason}")
             noes = await self._invite(plan, session)
@@ -81,6 +86,7 @@ class Recruiter:
                 return session, plan
             for no in noes.values():
                 refused(no)
+            refusals.update(noes)
             await self.release(plan, session, "Another peer said no.", but=noes)
             candidates = [candidate for candidate in candidates if candidate.peer not in noes]
 

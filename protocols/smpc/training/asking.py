@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mesh.errors import BadInput, NoPlan, PeerLost, PeerMisbehaved, SessionError
-from mesh.ids import PeerId
 from mesh.protocol import Device, Feed, Request, Vault
 from mesh.tensors import Tensors
 from protocols.arrays import arrays_of, tensors_of
@@ -108,8 +107,9 @@ class Asker:
 
     async def _ready(self) -> int:
         spec, circle = self._spec, self._circles.main
-        pairs = zip(self._circles.data, self._roles.owners, strict=True)
-        tables = [(data.peer(owner), await data.receive(owner, Table)) for data, owner in pairs]
+        async with asyncio.TaskGroup() as tasks:
+            heard = [tasks.create_task(self._table(number)) for number in range(len(spec.data))]
+        tables = [task.result() for task in heard]
         rows, self._columns = _agreed(spec, tables)
         self._network, batches = spec.network(self._columns), Batches(rows, spec.batch, spec.seed)
         self._epoch, self._total = batches.in_epoch, batches.in_epoch * spec.epochs
@@ -129,6 +129,22 @@ class Asker:
             peers = [circle.peer(rank) for rank in self._roles.parties]
             remember_parties(self._vault, circle.peer(ASKER), spec.name, peers, spec.keep)
         return rows
+
+    async def _table(self, number: int) -> Table:
+        """What an owner has. Raises BadInput, whoever else we still wait for: that cannot be used."""
+        circle, owner, holding = self._circles.data[number], self._roles.owners[number], self._spec.data[number]
+        table = await circle.receive(owner, Table)
+        if table.trouble == "unaligned":
+            raise BadInput(
+                f"The rows of {holding.table!r} at {circle.peer(owner).short} are not those of the other owners, in one "
+                "order. Owners must agree beforehand on which ids they have in common and put their files in one "
+                "order: private set intersection is not done here."
+            )
+        if table.trouble or min(table.rows, table.columns) < 1:
+            raise BadInput(
+                f"The data {holding.table!r} at {circle.peer(owner).short} cannot be used so; the log there says why."
+            )
+        return table
 
     async def _answer(self, request: Request) -> None:
         try:
@@ -228,18 +244,9 @@ def _wanted(arrays: Mapping[str, NDArray[np.generic]]) -> tuple[int, bool]:
     return until, until < 0
 
 
-def _agreed(spec: TrainingSpec, tables: Sequence[tuple[PeerId, Table]]) -> tuple[int, int]:
-    """Rows and columns of all data together. Raises BadInput: an owner's cannot be used, or they do not fit."""
-    for holding, (peer, table) in zip(spec.data, tables, strict=True):
-        if table.trouble == "unaligned":
-            raise BadInput(
-                f"The rows of {holding.table!r} at {peer.short} are not those of the other owners, in the same order. "
-                "Owners must agree beforehand on which ids they have in common and put their files in one order: "
-                "private set intersection is not done here."
-            )
-        if table.trouble or min(table.rows, table.columns) < 1:
-            raise BadInput(f"The data {holding.table!r} at {peer.short} cannot be used so; the log there says why.")
-    rows, columns = ([getattr(table, side) for _, table in tables] for side in ("rows", "columns"))
+def _agreed(spec: TrainingSpec, tables: Sequence[Table]) -> tuple[int, int]:
+    """Rows and columns of all data together. Raises BadInput: they do not fit each other."""
+    rows, columns = ([getattr(table, side) for table in tables] for side in ("rows", "columns"))
     if len({*(columns if spec.split == "rows" else rows)}) > 1:
         raise BadInput(
             f"Split by {spec.split}, all owners must have as many {'columns' if spec.split == 'rows' else 'rows'}; "
