@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import queue
+import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,10 +20,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Parcel:
-    """One message. `depth` counts the messages that had to arrive, one after another, before this one could leave."""
+    """One message. `depth` counts the messages that had to arrive, one after another, before this one could leave;
+    `due` is when it may be seen, by this machine's clock."""
 
     chunks: tuple[bytes, ...]
     depth: int
+    due: float
 
 
 _Lane = queue.SimpleQueue[_Parcel | None]
@@ -37,9 +41,16 @@ class LocalLink(Link):
     """
 
     def __init__(
-        self, rank: int, lanes: dict[tuple[int, int], _Lane], *, timeout: float = 60.0, record: bool = False
+        self,
+        rank: int,
+        lanes: dict[tuple[int, int], _Lane],
+        *,
+        timeout: float = 60.0,
+        delay: float = 0.0,
+        record: bool = False,
     ) -> None:
         super().__init__(rank)
+        self._delay = delay
         self._lanes = lanes
         self._timeout = timeout
         self._record = record
@@ -48,7 +59,9 @@ class LocalLink(Link):
 
     def _carry(self, to: int, out: Sequence[memoryview], source: int, into: Sequence[memoryview]) -> None:
         if out:
-            self._lanes[self.rank, to].put(_Parcel(tuple(map(bytes, out)), self.depth + 1))
+            self._lanes[self.rank, to].put(
+                _Parcel(tuple(map(bytes, out)), self.depth + 1, time.monotonic() + self._delay)
+            )
         if into:
             self._take(source, into)
 
@@ -59,6 +72,8 @@ class LocalLink(Link):
             raise PeerLost(f"party {source}", f"It has sent nothing for {self._timeout:g} seconds.") from None
         if parcel is None:
             raise PeerLost(f"party {source}", "It has left the computation.")
+        if (early := parcel.due - time.monotonic()) > 0:
+            threading.Event().wait(early)
         expected, got = [len(view) for view in into], [len(chunk) for chunk in parcel.chunks]
         if expected != got:
             raise PeerMisbehaved(f"party {source}", f"It sent arrays of {got} bytes where {expected} were expected.")
@@ -74,12 +89,21 @@ class LocalLink(Link):
             self._lanes[self.rank, peer].put(None)
 
 
-def connect(*, timeout: float = 60.0, record: bool = False) -> tuple[LocalLink, LocalLink, LocalLink]:
-    """Three links, joined to each other. `timeout`: seconds of silence after which a peer is lost."""
+def connect(
+    *, timeout: float = 60.0, delay: float = 0.0, record: bool = False
+) -> tuple[LocalLink, LocalLink, LocalLink]:
+    """Three links, joined to each other.
+
+    Args:
+        timeout: seconds of silence after which a peer is lost.
+        delay: seconds that every message takes, however many are under way.
+    """
     lanes: dict[tuple[int, int], _Lane] = {
         (a, b): queue.SimpleQueue() for a in range(PARTIES) for b in range(PARTIES) if a != b
     }
-    first, second, third = (LocalLink(rank, lanes, timeout=timeout, record=record) for rank in range(PARTIES))
+    first, second, third = (
+        LocalLink(rank, lanes, timeout=timeout, delay=delay, record=record) for rank in range(PARTIES)
+    )
     return first, second, third
 
 

@@ -123,3 +123,32 @@ def test_an_owner_must_bring_what_it_said() -> None:
 
     with pytest.raises(Misuse, match="bring in"):
         run_together(connect(), program)
+
+
+def test_delayed_messages_are_the_same_messages() -> None:
+    """A link with a delay gives the same results, in as many messages one after another."""
+    values = np.arange(10, dtype=np.uint64)
+
+    def program(link: LocalLink) -> tuple[int, list[int]]:
+        into = np.empty_like(values)
+        for _ in range(3):
+            link.exchange(link.next, [values + np.uint64(link.rank)], link.previous, [into])
+        return link.depth, [int(word) for word in into]
+
+    assert run_together(connect(), program) == run_together(connect(delay=0.002), program)
+
+
+def test_what_is_posted_is_no_round() -> None:
+    """What one party sends ahead and another takes counts as bytes, and not as a round."""
+    sent = np.arange(5, dtype=np.uint64)
+
+    def program(link: LocalLink) -> tuple[int, int, int]:
+        if link.rank == 0:
+            link.post(1, [sent])
+        elif link.rank == 1:
+            into = np.empty_like(sent)
+            link.take(0, [into])
+            np.testing.assert_array_equal(sent, into)
+        return link.rounds, link.sent, link.received
+
+    assert [(0, 40, 0), (0, 0, 40), (0, 0, 0)] == run_together(connect(), program)
