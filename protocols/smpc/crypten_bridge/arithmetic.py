@@ -77,12 +77,15 @@ class Arithmetic(Shared):
 
     def conv_transpose2d(self, kernel: Any, bias: None = None, **layout: Any) -> Self:
         """`layout`: stride, padding, output_padding, groups and dilation, as torch has them."""
-        surplus = as_pair(layout.pop("output_padding", 0))
-        geometry = geometry_of(**layout)
+        surplus, cut = as_pair(layout.pop("output_padding", 0)), as_pair(layout.pop("padding", 0))
+        inside = _covered(cut, kernel.shape[2:], as_pair(layout.get("dilation", 1)))
+        geometry = geometry_of(padding=inside, **layout)
         fraction = myself().fixed.fraction
         weights = self._pair(kernel).at(fraction).secret()
         party = myself()
-        return self._made(arithmetic.conv_transposed(party, self._fine(), weights, geometry, surplus=surplus))
+        grown = arithmetic.conv_transposed(party, self._fine(), weights, geometry, surplus=surplus)
+        top, left = cut[0] - inside[0], cut[1] - inside[1]
+        return self._made(grown[:, :, top : grown.shape[2] - top, left : grown.shape[3] - left])
 
     def conv_transpose1d(self, kernel: Any, bias: None = None, **layout: Any) -> Any:
         """`layout` as for two dimensions."""
@@ -116,6 +119,11 @@ class Arithmetic(Shared):
 
 
 _ONES = ("stride", "dilation")
+
+
+def _covered(padding: tuple[int, int], kernel: Any, dilation: tuple[int, int]) -> tuple[int, int]:
+    """As much padding as the kernel covers, where the engine's ends."""
+    return min(padding[0], (kernel[0] - 1) * dilation[0]), min(padding[1], (kernel[1] - 1) * dilation[1])
 
 
 def _averaged(planes: Any, kernel: tuple[int, int], geometry: Geometry) -> Any:

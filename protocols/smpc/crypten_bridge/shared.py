@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Self
 
 import numpy as np
@@ -53,20 +54,23 @@ class Shared(CrypTensor):  # type: ignore[misc]  # CrypTen is not annotated
         grown = tensor.requires_grad if torch.is_tensor(tensor) else False
         super().__init__(requires_grad=settings.get("requires_grad", grown))
         integers = _checked(settings)
-        if isinstance(tensor, list) and not tensor:  # CrypTen makes such to call what belongs to no tensor
+        nothing = isinstance(tensor, list) and not tensor
+        if nothing and not broadcast_size:  # CrypTen makes such to call what belongs to no tensor
             self._tensor = Pair(torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int64), 0)
             return
         party = myself()
         if src not in range(PARTIES):
             raise Misuse(f"There is no party {src}: src= is 0 to {PARTIES - 1}.")
-        numbers = None if tensor is None else numbers_of(tensor)
+        numbers = None if tensor is None or nothing else numbers_of(tensor)
         shape = tuple(size) if numbers is None and size is not None else None if numbers is None else numbers.shape
         shape = _told(party, src, shape) if broadcast_size else shape
         if shape is None or (numbers is None and party.rank == src):
             raise Misuse("Give a tensor; those who only take part give one of its shape, or size=.")
         fraction = 0 if integers else party.fixed.fraction
-        words = party.fixed.encode(numbers, fraction=fraction) if numbers is not None and party.rank == src else None
-        self._tensor = Pair.of(share(party, src, words, shape), fraction)
+        words = None
+        if numbers is not None and party.rank == src:
+            words = party.fixed.encode(numbers, fraction=fraction).reshape(-1)
+        self._tensor = Pair.of(share(party, src, words, (math.prod(shape),)).reshape(*shape), fraction)
 
     @classmethod
     def new(cls, tensor: Any, **settings: Any) -> Self:
@@ -99,6 +103,14 @@ class Shared(CrypTensor):  # type: ignore[misc]  # CrypTen is not annotated
     def share(self) -> Any:
         """This party's two shares, as one int64 tensor (2, *shape): what a checkpoint holds."""
         return torch.stack([self._tensor.first, self._tensor.second])
+
+    @share.setter
+    def share(self, value: Any) -> None:
+        self._tensor = Pair(value[0], value[1], self._tensor.fraction)
+
+    @property
+    def ptype(self) -> Any:
+        return crypten.mpc.arithmetic
 
     @property
     def data(self) -> Any:

@@ -14,7 +14,7 @@ from protocols.smpc.crypten_bridge.tensor import KIND, ReplicatedTensor
 from protocols.smpc.replicated.local import LocalLink, connect, run_together
 from tests.unit.protocols.smpc.parties import party_on
 
-__all__ = ["KIND", "ReplicatedTensor", "crypten", "gradients", "opened", "together"]
+__all__ = ["KIND", "ReplicatedTensor", "crypten", "gradients", "opened", "taking_part", "together"]
 
 _MINE = threading.local()
 
@@ -43,9 +43,7 @@ def together(program: Callable[[], Any], *, timeout: float = 60.0) -> Any:
     """
 
     def at(link: LocalLink) -> Any:
-        _MINE.generator = torch.Generator()
-        _MINE.generator.manual_seed(3)
-        become(party_on(link))
+        taking_part(link)
         return program()
 
     results = run_together(connect(timeout=timeout), at)
@@ -53,6 +51,13 @@ def together(program: Callable[[], Any], *, timeout: float = 60.0) -> Any:
         for mine, theirs in zip(_tensors(results[0]), _tensors(other), strict=True):
             assert torch.equal(mine, theirs)
     return results[0]
+
+
+def taking_part(link: LocalLink) -> None:
+    """Make the thread that calls this the party of that link."""
+    _MINE.generator = torch.Generator()
+    _MINE.generator.manual_seed(3)
+    become(party_on(link))
 
 
 def opened(function: Callable[..., Any], *values: Any, **settings: Any) -> Any:
