@@ -136,8 +136,8 @@ class Asker:
         table = await circle.receive(owner, Table)
         if table.trouble == "unaligned":
             raise BadInput(
-                f"The rows of {holding.table!r} at {circle.peer(owner).short} are not those of the other owners, in one "
-                "order. Owners must agree beforehand on which ids they have in common and put their files in one "
+                f"The rows of {holding.table!r} at {circle.peer(owner).short} are not those of the other owners in the "
+                "same order. Owners must agree beforehand on which ids they have in common and put their files in one "
                 "order: private set intersection is not done here."
             )
         if table.trouble or min(table.rows, table.columns) < 1:
