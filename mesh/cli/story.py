@@ -48,6 +48,8 @@ class Story:
             case PlanUp(plan):
                 self.plans.append(plan)
                 self.say(f"a plan of {len(plan.stages)}: {', '.join(stage.peer.short for stage in plan.stages)}")
+            case PlanLost() if not self.plans:
+                return  # there was none yet: what came instead is the command's own error
             case PlanLost(fault, replayed):
                 self.losses.append(event)
                 self.say(f"the plan is lost: {fault.message} {replayed} requests are asked again")
