@@ -2,8 +2,8 @@
 
 Three parties, a thread each, in one process: no TLS and no network, but one interpreter for all three. A line of JSON
 for each network: median and least seconds from the first step to the last, messages one after another, bytes that each
-party sends, bytes of the program, and the largest distance from ONNX Runtime's answer. With a delay, every message takes
-that long, and `rounds` of them in all; what is left of the seconds is computing.
+party sends, bytes of the program, and the largest distance from ONNX Runtime's answer. With a delay, every message
+takes that long, and `rounds` of them in all; what is left of the seconds is computing.
 """
 
 from __future__ import annotations

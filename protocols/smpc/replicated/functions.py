@@ -132,8 +132,10 @@ def layer_norm(
     total = multiply(party, centred, centred, bits=taken).sum(axis, keepdims=True)
     raised = party.add(total, np.full((1,), round(epsilon * count * 2**_PLACES), np.uint64))
     top = 2 * math.ceil(math.log2(count) / 2)
-    inverse = inverse_root(party, raised, low=top - 18, high=top + 16, fraction=_PLACES, places=FINE)
-    inverse = truncate(party, inverse.times(round(math.sqrt(count) * 2**20)), 20)
+    span = (top - 18, top + 16)
+    inverse = inverse_root(
+        party, raised, low=span[0], high=span[1], fraction=_PLACES, places=FINE, gain=math.sqrt(count)
+    )
     out = multiply(party, centred, inverse, bits=FINE)
     if weight is not None:
         out = multiply(party, out, weight)

@@ -25,7 +25,7 @@ from protocols.smpc.replicated.sharing import Secret, SecretBits
 from protocols.smpc.replicated.slicing import WORD
 from protocols.smpc.replicated.truncation import truncate
 
-__all__ = ["FINE", "Pieces", "below", "fit", "integers", "looked_up", "piecewise", "polynomial"]
+__all__ = ["FINE", "Pieces", "Real", "below", "fit", "integers", "looked_up", "piecewise", "polynomial"]
 
 FINE = 26
 """Fractional bits of numbers between -1 and 1 while a function is worked out."""

@@ -8,12 +8,15 @@ Range: 2**low <= x < 2**high, for integers low and high given by the caller; the
 it, zero and negative numbers among them, is taken for 2**low (the square root is then 0), and what lies over it for
 2**high: an answer at the end of the range, never one from outside of it.
 
-Source of the series: Goldschmidt 1964; for roots the coupled form of Markstein 2004.
+Source of the series for quotients: Goldschmidt 1964. Roots of u are polynomials, since raising to powers takes fewer
+rounds than iterating.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +24,20 @@ from numpy.typing import NDArray
 from mesh.errors import BadInput
 from protocols.smpc.replicated.arithmetic import multiply
 from protocols.smpc.replicated.bits import select
+from protocols.smpc.replicated.combining import combined
 from protocols.smpc.replicated.comparison import is_negative
+from protocols.smpc.replicated.curves import powers
+from protocols.smpc.replicated.kernels import matmul
 from protocols.smpc.replicated.party import Party
-from protocols.smpc.replicated.polynomial import FINE, below, fit, integers, looked_up, polynomial
+from protocols.smpc.replicated.polynomial import FINE, Real, below, fit, integers, looked_up, polynomial
 from protocols.smpc.replicated.sharing import Secret
 from protocols.smpc.replicated.truncation import truncate
 
 __all__ = ["divide", "inverse_root", "logarithm", "reciprocal", "square_root"]
 
+_DEGREE = 12  # of the polynomials for roots: off by 3e-7 of themselves
+_ROOT = 28  # fractional bits of an inverse root from 1/2 to 1
+_BYTE = 1e-9  # seconds that one more byte is taken to cost
 _SPAN = 34  # powers of two between the ends of a range: a value times its factor must stay under 2**62
 
 
@@ -63,26 +72,35 @@ def divide(party: Party, left: Secret, right: Secret, *, low: int = -8, high: in
 
 
 def inverse_root(
-    party: Party, x: Secret, *, low: int = -16, high: int = 16, fraction: int | None = None, places: int | None = None
+    party: Party,
+    x: Secret,
+    *,
+    low: int = -16,
+    high: int = 16,
+    fraction: int | None = None,
+    places: int | None = None,
+    gain: float = 1.0,
 ) -> Secret:
-    """1 / sqrt(x). Off by at most 1.5 units and 1e-6 of itself over the range. low, high: even.
+    """gain / sqrt(x). Off by at most 1.5 units and 1e-6 of itself over the range. low, high: even.
 
     Args:
         fraction: fractional bits of x, if not the format's.
         places: fractional bits of the result, if not the format's.
+        gain: a known positive number.
     """
     taken = party.fixed.fraction if places is None else places
     scale = max(high - 2, 0) // 2
     u, factor = _scaled(party, x, (low, high, 2), lambda e: 2.0 ** (scale - e / 2), fraction=fraction)
-    _, half = _roots(party, u)
-    return multiply(party, half, factor, bits=FINE + 5 + scale - taken)
+    halvings = math.frexp(gain)[1]
+    root = _curve(party, u, lambda values: gain / 2.0**halvings / np.sqrt(values), _ROOT)
+    return multiply(party, root, factor, bits=_ROOT + scale - taken - halvings)
 
 
 def square_root(party: Party, x: Secret, *, low: int = -18, high: int = 22) -> Secret:
     """sqrt(x). Off by at most 1.5 units and 1e-6 of itself over the range; 0 under it. low, high: even."""
     scale = max(-low, 0) // 2
     u, factor = _scaled(party, x, (low, high, 2), lambda e: 2.0 ** (scale + e / 2), under=0.0)
-    root, _ = _roots(party, u)
+    root = _curve(party, u, np.sqrt, FINE)
     return multiply(party, root, factor, bits=FINE + scale - party.fixed.fraction)
 
 
@@ -129,9 +147,18 @@ def _scaled(
     table[:, 2] = integers(factor(ends), 0)
     if under is not None:
         table[0, 2] = integers(under, 0)
-    found = looked_up(party, below(party, x, edges), table)
-    u = multiply(party, x, found[0], bits=bits + shift - FINE)
-    return u + found[1], found[2]
+    flags = below(party, x, edges)
+    if _BYTE * x.size * 16 * len(edges) > party.link.latency:
+        found = looked_up(party, flags, table)
+        return multiply(party, x, found[0], bits=bits + shift - FINE) + found[1], found[2]
+    steps = (table[:-1, 0] - table[1:, 0]).reshape(-1, *[1] * len(x.shape))
+    rows = x.map(lambda share: share * steps)
+
+    def brought() -> Secret:
+        return combined(party, [(flags, rows)], plus=x.times(int(table[-1, 0])), taken=bits + shift - FINE)
+
+    u, rest = party.together(brought, partial(looked_up, party, flags, np.ascontiguousarray(table[:, 1:])))
+    return u + rest[0], rest[1]
 
 
 def _inverse(party: Party, u: Secret) -> Secret:
@@ -145,12 +172,13 @@ def _inverse(party: Party, u: Secret) -> Secret:
     return twice + multiply(party, twice, error, bits=FINE)
 
 
-def _roots(party: Party, u: Secret) -> tuple[Secret, Secret]:
-    """sqrt(u) with 26 fractional bits and 1 / (2 sqrt(u)) with 32, for u from 1 to 4 with 26."""
-    start = party.add(u.times(-5), integers([32 * 1.08], FINE))  # 32 y, off by at most 0.1
-    root, half = multiply(party, u, start, bits=FINE + 5), start
-    for _ in range(3):
-        rest = party.add(-multiply(party, root, half, bits=FINE + 6), integers([0.5], FINE))
-        both = multiply(party, Secret.stack([root, half]), rest, bits=FINE)
-        root, half = root + both[0], half + both[1]
-    return root, half
+def _curve(party: Party, u: Secret, function: Real, bits: int) -> Secret:
+    """A function of u from 1 to 4 with 26 fractional bits, as a polynomial of degree 12, with `bits` fractional bits.
+
+    Half of u is u with 27 fractional bits: so the variable is u / 2 - 5 / 4, from -3/4 to 3/4.
+    """
+    known = integers(fit(function, 1.0, 4.0, _DEGREE) * (4 / 3) ** np.arange(_DEGREE + 1), bits)
+    raised = powers(party, party.add(u, integers([-1.25], FINE + 1)), _DEGREE, FINE + 1)
+    row = known[None, 1:]
+    total = raised.map(lambda share: matmul(row, share.reshape(_DEGREE, -1)).reshape(u.shape))
+    return party.add(truncate(party, total, FINE + 1), known[:1].reshape([1] * max(len(u.shape), 1)))
