@@ -27,12 +27,11 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield folder, case, nodes
 
 
-def run(node: Neighbour, *words: str | Path) -> dict[str, Any]:
+def run(node: Neighbour, *words: str | Path) -> Any:
     """What a command of that node says in JSON."""
     done = mesh(*words, "--json", state=node.state)
     assert 0 == done.returncode, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    return json.loads(done.stdout)
 
 
 def test_a_lent_model_answers_whoever_is_named(town: Any) -> None:
@@ -42,8 +41,8 @@ def test_a_lent_model_answers_whoever_is_named(town: Any) -> None:
     added = run(bob, "models", "add", "digits", folder / "lenet.onnx", "--protocol", "private", "--calibrate",
                 folder / "digits.npy")  # fmt: skip
     assert "tried with 3 inputs" in added["notices"][0]
-    lent = [model for model in run(ada, "models", "list") if model["at"]]  # type: ignore[misc, call-overload]
-    assert [("digits", bob.ready["peer"], 0)] == [(each["name"], each["at"], each["size"]) for each in lent]  # type: ignore[index]
+    lent = [model for model in run(ada, "models", "list") if model["at"]]
+    assert [("digits", bob.ready["peer"], 0)] == [(each["name"], each["at"], each["size"]) for each in lent]
     model, receiver = f"digits@{bob.ready['peer'][:9]}", cyd.ready["peer"]
     report = run(ada, "infer", model, "--input", folder / "digits.npy", "--mode", "private", "--receiver", receiver[:9],
                  "--as", "street")  # fmt: skip
