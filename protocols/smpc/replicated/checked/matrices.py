@@ -30,7 +30,7 @@ from protocols.smpc.replicated.sharing import Secret
 
 __all__ = ["Matrices", "tries"]
 
-_MOST = 2**24  # words of matrices that wait for their check
+_MOST = 2**23  # words of matrices that wait for their check
 
 
 @dataclass(frozen=True, slots=True, eq=False)
