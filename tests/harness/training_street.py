@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mesh.protocol import ANYONE, Job, Means, Permits
+from mesh.errors import StoreError
+from mesh.ids import PeerId
+from mesh.protocol import ANYONE, Job, Means, Permits, Sealed, Vault
 from mesh.store.vault import SealedVault
 from protocols.arrays import arrays_of, tensors_of
 from protocols.smpc.training.batches import Batches
@@ -22,7 +24,7 @@ from protocols.smpc.training.spec import Holding, TrainingSpec
 from scenarios.city import City, Equipment
 from tests.harness.training import Plain
 
-__all__ = ["Case", "asked", "by_columns", "by_rows", "equipped", "write_csv"]
+__all__ = ["Case", "NoVault", "asked", "by_columns", "by_rows", "equipped", "write_csv"]
 
 Numbers = NDArray[np.float64]
 ROWS = 60
@@ -126,3 +128,19 @@ def _data() -> tuple[Numbers, Numbers]:
     random = np.random.default_rng(11)
     x = random.standard_normal((ROWS, 5)).round(6)
     return x, (x @ [1.0, -2.0, 0.5, 1.5, -1.0] + 0.3 * random.standard_normal(ROWS) > 0)[:, None].astype(float)
+
+
+class NoVault(Vault):
+    """One with nothing in it, and no room."""
+
+    def put(self, owner: PeerId, name: str, data: bytes, *, seconds: float) -> None:
+        raise StoreError("There is no room.")
+
+    def read(self, owner: PeerId, name: str) -> bytes:
+        raise StoreError("It is not here.")
+
+    def listing(self, prefix: str = "", owner: PeerId | None = None) -> list[Sealed]:
+        return []
+
+    def remove(self, owner: PeerId, prefix: str) -> int:
+        return 0

@@ -14,7 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mesh.errors import Misuse
 from protocols.smpc.replicated.arithmetic import Operation
+from protocols.smpc.replicated.checked.contract import Checked
+from protocols.smpc.replicated.kernels import summed
 from protocols.smpc.replicated.link import Words
 from protocols.smpc.replicated.party import Hand, Party
 from protocols.smpc.replicated.sharing import Secret
@@ -39,7 +42,10 @@ class Scale:
     def of(cls, value: float) -> Scale:
         """The nearest to a positive number."""
         bits = _MANTISSA - math.frexp(value)[1]
-        return cls(round(value * 2.0**bits), bits)
+        factor = round(value * 2.0**bits)
+        while factor % 2 == 0 and bits > 0:  # fewer bits are fewer bytes: see `truncation`
+            factor, bits = factor // 2, bits - 1
+        return cls(factor, bits)
 
     @property
     def value(self) -> float:
@@ -68,14 +74,18 @@ class Parts:
 
 
 def part_of(party: Party, operation: Operation, left: Secret, right: Secret) -> Parts:
-    """A product, not yet shared. No message."""
+    """A product, not yet shared. No message. Raises Misuse: with abort, products cannot wait."""
+    if isinstance(party, Checked):
+        raise Misuse("training is not checked against parties that cheat")
     if party.helps:
         return Parts(np.asarray(operation(left.total, right.total)).reshape(-1))
-    if party.rank == 1:
-        words = np.asarray(operation(left.second, right.total) + operation(left.first, right.second))
+    if party.rank == 2:
+        pairs = [(left.first, right.second), (left.second, right.first)]
+    elif left.size < right.size:  # the sum of the smaller one's shares will do
+        pairs = [(left.total, right.second), (left.second, right.first)]
     else:
-        words = np.asarray(operation(left.first, right.second) + operation(left.second, right.first))
-    return Parts(words.reshape(-1))
+        pairs = [(left.second, right.total), (left.first, right.second)]
+    return Parts(summed(operation, pairs).reshape(-1))
 
 
 def row_of(party: Party, pieces: Sequence[Parts | Secret]) -> Parts:

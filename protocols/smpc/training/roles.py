@@ -103,6 +103,8 @@ def _somebody(word: str, candidates: Sequence[Candidate], what: str) -> str:
     if word == ME:
         return str(candidates[0].peer)
     owned = [candidate.peer for candidate in candidates if candidate.owner == word]
+    if len(owned) > 1:
+        raise NoPlan(f"{word[:60]!r} has {len(owned)} devices in sight: name one by the beginning of its id.")
     return str(owned[0] if len(owned) == 1 else found(word, candidates, f"{what[:1].upper()}{what[1:]}"))
 
 

@@ -110,6 +110,8 @@ def _csv(path: Path, holding: Holding, label: str) -> tuple[tuple[str, ...], Num
             f"{path.name}: line {short[0] + 2} has {len(body[short[0]])} fields, and the first {len(names)}."
         )
     wanted = list(holding.columns) or [name for name in names if name not in ("id", label)]
+    if not wanted:
+        raise BadInput(f"{path.name} needs a column of numbers besides the id and the label.")
     if missing := [name for name in wanted if name not in names]:
         raise BadInput(f"{path.name} has no column {missing[0][:80]!r}: it has {', '.join(names)[:400]}.")
     at = {name: place for place, name in enumerate(names)}
