@@ -36,6 +36,8 @@ class Group:
         roster: every member's id; its position is its rank. The same on every rank.
         rank: our own position.
         scope: the message space that this object speaks in; see `within`.
+        agreed: SHA-256 of the plan that this device agreed to. Whoever made the plan may have told each member another
+            one, so where that matters, members tell each other theirs.
     """
 
     def __init__(
@@ -46,10 +48,12 @@ class Group:
         inbox: Inbox,
         channels: Mapping[Rank, Channel],
         scope: tuple[str, ...] = (),
+        agreed: str = "",
     ) -> None:
         self.roster = tuple(roster)
         self.rank = rank
         self.scope = scope
+        self.agreed = agreed
         self._inbox = inbox
         self._channels = channels
 
@@ -76,6 +80,7 @@ class Group:
             inbox=self._inbox,
             channels=self._channels,
             scope=(*self.scope, *map(str, scope)),
+            agreed=self.agreed,
         )
 
     async def send(self, to: Rank, message: Message) -> None:
@@ -157,19 +162,21 @@ async def open_group(
     *,
     channels: Mapping[Rank, Channel],
     vocabulary: Iterable[type[Message]],
+    agreed: str = "",
     budget: int = BUDGET,
 ) -> AsyncIterator[Group]:
     """Read the channels of one session for as long as the context is open. Leaves them open; their owner closes them.
 
     Args:
         vocabulary: the words that may be said here. Whoever says another is heard no more.
+        agreed: see `Group`.
         budget: bytes that one peer may have lying unread.
     """
     inbox = Inbox(roster, rank, kinds=frozenset(word.kind for word in vocabulary), budget=budget)
     async with asyncio.TaskGroup() as readers:
         tasks = [readers.create_task(inbox.fill(rank, channel)) for rank, channel in channels.items()]
         try:
-            yield Group(roster, rank, inbox=inbox, channels=channels)
+            yield Group(roster, rank, inbox=inbox, channels=channels, agreed=agreed)
         finally:
             for task in tasks:
                 task.cancel()

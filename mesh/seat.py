@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mesh.contracts import Channel, Sighting, Transport
-from mesh.control import framed
+from mesh.control import encode_plan, framed, plan_digest
 from mesh.errors import MeshError, Misuse, PeerError, PeerLost, SessionError, first_error
 from mesh.group import open_group
 from mesh.ids import PeerId, Rank, SessionId
@@ -165,8 +165,10 @@ class Seat:
     async def _run(self) -> None:
         plan, rank = self.plan, self._session.rank
         try:
-            vocabulary = self._protocol.vocabulary
-            async with open_group(plan.roster, rank, channels=self._channels, vocabulary=vocabulary) as group:
+            vocabulary, agreed = self._protocol.vocabulary, plan_digest(encode_plan(plan))
+            async with open_group(
+                plan.roster, rank, channels=self._channels, vocabulary=vocabulary, agreed=agreed
+            ) as group:
                 result = await self._protocol.run(plan, group, self._around.device)
         except MeshError as error:
             self.end(error)

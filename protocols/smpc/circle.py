@@ -30,6 +30,11 @@ class Circle:
         """Our own."""
         return self.group.rank
 
+    @property
+    def agreed(self) -> str:
+        """SHA-256 of the plan that we agreed to; see `Group`."""
+        return self.group.agreed
+
     def peer(self, rank: Rank) -> PeerId:
         """Who has that rank."""
         return self.group.roster[rank]

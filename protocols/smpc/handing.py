@@ -54,7 +54,8 @@ class Hander:
     async def begin(self) -> None:
         """Give each party the seeds that it draws its shares from. Once, before the first batch."""
         for number, rank in enumerate(self._parties):
-            await self._circle.send(rank, self._words.seeds(seeds=seeds_for(number, self._seeds)))
+            seeds = self._words.seeds(seeds=seeds_for(number, self._seeds), agreed=self._circle.agreed)
+            await self._circle.send(rank, seeds)
 
     async def deal(
         self, batch: int, row: Words, *, secret: bool = True, acknowledged: bool = False
@@ -95,9 +96,12 @@ async def taken_seeds(circle: Circle, owner: Rank, number: int, words: Handing =
 
     Raises:
         PeerLost: the owner is gone.
-        PeerMisbehaved: they are not the seeds that this party is to draw from.
+        PeerMisbehaved: they are not the seeds that this party is to draw from, or are for another plan than ours.
     """
-    seeds = (await circle.receive(owner, words.seeds)).seeds
+    given = await circle.receive(owner, words.seeds)
+    seeds = given.seeds
+    if given.agreed != circle.agreed:  # the owner let itself be told what would be computed, and so did we
+        raise PeerMisbehaved(circle.peer(owner), "It agreed to another plan than this device: somebody told two.")
     if seeds.keys() != drawn_by(number) or {len(seed) for seed in seeds.values()} != {KEY_BYTES}:
         raise PeerMisbehaved(circle.peer(owner), "It sent other seeds than this party draws from.")
     return seeds

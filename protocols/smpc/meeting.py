@@ -92,7 +92,8 @@ class Meeting:
         keys = await self._keys()
         doors = await self._doors(port)
         ordered = [(self._circle.peer(rank), doors[rank]) for rank in self._parties]
-        name = hashlib.sha256(b"".join(peer.encode() + door.nonce for peer, door in ordered)).hexdigest()[:32]
+        told = b"".join(peer.encode() + door.nonce for peer, door in ordered)
+        name = hashlib.sha256(self._circle.agreed.encode() + told).hexdigest()[:32]  # so boxes of two plans never meet
         # We dial those after us; where those before us live, their own dialling shows.
         hosts = [
             self._boxes.hosts(peer) if number > self.number else (self._boxes.listen,)

@@ -29,9 +29,10 @@ class Door(Message, frozen=True):
 
 @message("private.seeds", reveals="nothing: what shares are drawn from that are independent of every secret")
 class Seeds(Message, frozen=True):
-    """For each share that this party draws by itself, by the share's number: 32 bytes."""
+    """For each share that this party draws by itself, by the share's number: 32 bytes; and for which plan they are."""
 
     seeds: dict[int, bytes]
+    agreed: str
 
 
 @message("private.share", reveals="nothing: the third share of each number, uniform to whoever has but one other")

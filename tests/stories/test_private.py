@@ -214,7 +214,14 @@ class Overheard(Private):
 
 class _Ear(Group):
     def __init__(self, group: Group, heard: list[bytes]) -> None:
-        super().__init__(group.roster, group.rank, inbox=group._inbox, channels=group._channels, scope=group.scope)
+        super().__init__(
+            group.roster,
+            group.rank,
+            inbox=group._inbox,
+            channels=group._channels,
+            scope=group.scope,
+            agreed=group.agreed,
+        )
         self._heard = heard
 
     def within(self, *scope: str | int) -> Group:
