@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ from mesh.authority import Authority
 from mesh.identity import Identity
 from mesh.ids import SessionId
 from mesh.transport.blocking import Links, Listener
+from protocols.smpc.program.compile import compile_model
+from protocols.smpc.program.run import run_program
 from protocols.smpc.replicated import arithmetic, comparison, functions
 from protocols.smpc.replicated.channels import ChannelLink
 from protocols.smpc.replicated.link import Link, Words
@@ -36,6 +39,8 @@ from protocols.smpc.replicated.opening import share
 from protocols.smpc.replicated.party import Party
 from protocols.smpc.replicated.randomness import Correlated
 from protocols.smpc.replicated.sharing import Secret
+from tests.unit.protocols.families import Case
+from tests.unit.protocols.smpc.program import networks
 
 PARTIES = 3
 REPEATS = 7
@@ -49,14 +54,36 @@ def perceptron(party: Party, x: Secret, *weights: Secret) -> Secret:
     return arithmetic.product(party, x, weights[-1])
 
 
+def network(case: Case) -> tuple[Work, list[tuple[int, ...]]]:
+    """A model, input and weights secret, as an owner's device compiles it."""
+    compiled = compile_model(case[0].SerializeToString())
+    program = compiled.program
+    ports = (*program.inputs, *program.weights)
+
+    def work(party: Party, *secrets: Secret) -> Any:
+        return run_program(program, party, {port.name: each for port, each in zip(ports, secrets, strict=True)})
+
+    return work, [port.tensor.shape for port in ports]
+
+
 def layers(batch: int) -> list[tuple[int, ...]]:
     return [(batch, 784), (784, 128), (128, 128), (128, 10)]
 
+
+NETWORKS: dict[str, Callable[[], Case]] = {
+    "network perceptron, batch 1": partial(networks.perceptron, 1),
+    "network perceptron, batch 128": partial(networks.perceptron, 128),
+    "network lenet, batch 1": partial(networks.lenet, 1),
+    "network lenet, batch 32": partial(networks.lenet, 32),
+    "network encoder of 2 layers, width 128, 64 tokens": networks.encoder,
+}
+"""On random input and weights: nothing that is done depends on them."""
 
 WORKS: dict[str, tuple[Work, list[tuple[int, ...]]]] = {
     "relu of 1,048,576": (comparison.relu, [(1 << 20,)]),
     "relu of 1,048,576, 32 bits": (lambda party, x: comparison.relu(party, x, bits=32), [(1 << 20,)]),
     "matmul 512 x 512 x 512": (arithmetic.product, [(512, 512), (512, 512)]),
+    "max pooling 64 x 64 x 64": (lambda party, x: comparison.max_pool(party, x, (2, 2)), [(1, 64, 64, 64)]),
     "max pooling 32 x 16 x 32 x 32": (lambda party, x: comparison.max_pool(party, x, (2, 2)), [(32, 16, 32, 32)]),
     "softmax 64 x 1000": (lambda party, x: functions.softmax(party, x, 1), [(64, 1000)]),
     "sigmoid of 65,536": (functions.sigmoid, [(1 << 16,)]),
@@ -70,7 +97,7 @@ WORKS: dict[str, tuple[Work, list[tuple[int, ...]]]] = {
 
 
 def main() -> None:
-    names = [name for name in WORKS if not sys.argv[1:] or any(wanted in name for wanted in sys.argv[1:])]
+    names = [name for name in (*WORKS, *NETWORKS) if not sys.argv[1:] or any(wanted in name for wanted in sys.argv[1:])]
     with tempfile.TemporaryDirectory() as folder:
         authority = Authority.create(Path(folder) / "authority", mesh="bench")
         for rank in range(PARTIES):
@@ -98,7 +125,7 @@ def run(rank: int, folder: str, pipe: Connection, names: list[str]) -> None:
         link = ChannelLink(links)
         party = Party(link, Correlated(rank, keys_for(rank), b"bench"))
         for name in names:
-            pipe.send(measure(party, *WORKS[name]))
+            pipe.send(measure(party, *(WORKS[name] if name in WORKS else network(NETWORKS[name]()))))
 
 
 def keys_for(rank: int) -> dict[int, bytes]:

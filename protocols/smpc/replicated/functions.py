@@ -111,7 +111,7 @@ def _grown(party: Party, x: Secret, axis: int, bits: int) -> tuple[Secret, Secre
     top = largest(party, x, axis, bits=bits).map(lambda share: np.expand_dims(share, axis))
     less = x - top
     root = followed(party, less, EXPONENTIAL, bits=bits, places=FINE)
-    for _ in range(2):
+    for _ in range(3):
         root = multiply(party, root, root, bits=FINE)
     grown = root
     return less, grown, grown.sum(axis, keepdims=True), x.shape[axis].bit_length() + 1

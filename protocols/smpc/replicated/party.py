@@ -23,6 +23,8 @@ __all__ = ["Hand", "Party"]
 
 T = TypeVar("T")
 
+_LARGE = 2**16  # bytes
+
 
 @dataclass(frozen=True, slots=True)
 class Hand:
@@ -66,6 +68,7 @@ class Party:
         self.fixed = fixed or FixedPoint()
         self.rank = link.rank
         self._branch: Branch | None = None
+        self._large = 0
 
     @property
     def helps(self) -> bool:
@@ -73,21 +76,39 @@ class Party:
         return self.rank == 0
 
     def deal(self, hands: Sequence[Hand]) -> list[Words]:
-        """Rank 0 splits arrays between ranks 1 and 2: rank 2 draws its halves, rank 1 is sent what is missing.
+        """Rank 0 splits arrays between ranks 1 and 2: one draws its halves, the other is sent what is missing.
+
+        Rank 2 draws and rank 1 is sent what is small; large arrays are sent to them by turns, so that both have as
+        much to do. All of it is sent ahead: rank 0 waits for nobody.
 
         Returns:
-            This party's halves; nothing at rank 0. Rank 1 sees uniform words, as rank 2's halves are unknown to it.
+            This party's halves; nothing at rank 0. Who is sent a half sees uniform words, as the other's are unknown
+            to it.
         """
-        if self.rank == 2:
-            stream = self.randomness.shared_with(0)
-            return [stream.draw(hand.shape, hand.dtype) for hand in hands]
-        if self.rank == 1:
-            into: list[Words] = [np.empty(hand.shape, hand.dtype) for hand in hands]
-            self.link.take(0, into)
-            return into
-        two = self.randomness.shared_with(2)
-        self.link.post(1, [hand.other_half(two.draw(hand.shape, hand.dtype)) for hand in hands])
-        return []
+        drawers = [self._drawer(hand) for hand in hands]
+        if self.helps:
+            missing: tuple[list[Words], list[Words]] = ([], [])
+            for hand, drawer in zip(hands, drawers, strict=True):
+                half = self.randomness.shared_with(drawer).draw(hand.shape, hand.dtype)
+                missing[drawer - 1].append(hand.other_half(half))
+            for drawer, out in enumerate(missing, 1):
+                if out:
+                    self.link.post(3 - drawer, out)
+            return []
+        halves = [
+            self.mask(hand.shape, hand.dtype) if drawer == self.rank else np.empty(hand.shape, hand.dtype)
+            for hand, drawer in zip(hands, drawers, strict=True)
+        ]
+        if lacking := [half for half, drawer in zip(halves, drawers, strict=True) if drawer != self.rank]:
+            self.link.take(0, lacking)
+        return halves
+
+    def _drawer(self, hand: Hand) -> int:
+        """Who draws a half: 1 or 2."""
+        if math.prod(hand.shape) * np.dtype(hand.dtype).itemsize < _LARGE:
+            return 2
+        self._large += 1
+        return 1 + self._large % 2
 
     def swap(self, out: Sequence[Words]) -> list[Words]:
         """Ranks 1 and 2 send each other arrays of the same shapes. What leaves must be masked.

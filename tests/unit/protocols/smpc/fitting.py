@@ -51,7 +51,7 @@ def _piece(function: Callable[[Any], Any], low: float, high: float, centre: floa
 def main() -> None:
     functions: dict[str, Callable[[Any], Any]] = {
         "ERF": np.vectorize(math.erf),
-        "EXPONENTIAL": lambda x: np.exp(x / 4),
+        "EXPONENTIAL": lambda x: np.exp(x / 8),
         "GELU": bell,
         "SIGMOID": logistic,
         "SILU": bump,

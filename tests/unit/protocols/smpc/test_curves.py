@@ -20,7 +20,7 @@ from tests.unit.protocols.smpc.parties import FIXED, compute
 
 CURVES: dict[str, tuple[Curve, Callable[[Any], Any], float]] = {
     "erf": (tables.ERF, np.vectorize(math.erf), 2e-5),
-    "exponential": (tables.EXPONENTIAL, lambda x: np.exp(x / 4), 2e-6),
+    "exponential": (tables.EXPONENTIAL, lambda x: np.exp(x / 8), 2e-6),
     "gelu": (tables.GELU, bell, 2e-5),
     "sigmoid": (tables.SIGMOID, logistic, 1e-5),
     "silu": (tables.SILU, bump, 2e-5),
