@@ -17,7 +17,7 @@ from typing import Any
 from mesh.authority import Authority
 from mesh.client import Client
 
-__all__ = ["Neighbour", "mesh", "neighbour", "street"]
+__all__ = ["Neighbour", "acquainted", "mesh", "neighbour", "street"]
 
 PATIENCE = 60
 
@@ -76,11 +76,12 @@ def street(folder: Path, names: Sequence[str], *flags: str, owners: bool = False
             authority.issue(folder / name / "identity")
             own = ("--owner", name) if owners else ()
             nodes.append(stack.enter_context(neighbour(folder / name, *flags, *own)))
-        asyncio.run(_acquainted(nodes))
+        asyncio.run(acquainted(nodes))
         yield nodes
 
 
-async def _acquainted(nodes: Sequence[Neighbour]) -> None:
+async def acquainted(nodes: Sequence[Neighbour]) -> None:
+    """Wait until each has found all others."""
     everyone = {node.ready["peer"] for node in nodes}
     async with asyncio.timeout(PATIENCE):
         for node in nodes:
