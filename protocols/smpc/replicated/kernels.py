@@ -21,7 +21,7 @@ from protocols.smpc.replicated.link import Words
 from protocols.smpc.replicated.native.library import library
 from protocols.smpc.replicated.native.linear import Layout, Linear
 
-__all__ = ["Geometry", "convolve", "matmul", "padded", "patches", "summed"]
+__all__ = ["Geometry", "convolve", "convolve_portably", "matmul", "padded", "patches", "summed"]
 
 _FEW = 16  # outputs under which laying out the windows costs more than multiplying them, in numpy
 _LONG = 2048  # values a multiplication must have at once to be worth a step of Python
@@ -158,13 +158,14 @@ def convolve(planes: Words, weights: Words, geometry: Geometry, onto: Words | No
         raise BadInput(f"Weights {weights.shape} in {geometry.groups} groups do not fit an input of {planes.shape}.")
     linear = _linear(planes, weights)
     if linear is None:
-        return _added(onto, _by_numpy(planes, weights, geometry))
+        return _added(onto, convolve_portably(planes, weights, geometry))
     around = padded(planes, geometry)
     _fitting(around, (kernel[0], kernel[1]), geometry)
     return linear.convolve(around, weights, Layout(geometry.stride, geometry.dilation, geometry.groups), onto)
 
 
-def _by_numpy(planes: Words, weights: Words, geometry: Geometry) -> Words:
+def convolve_portably(planes: Words, weights: Words, geometry: Geometry) -> Words:
+    """`convolve` by numpy alone."""
     outputs, depth, *kernel = weights.shape
     groups = geometry.groups
     seen = patches(planes, (kernel[0], kernel[1]), geometry)
