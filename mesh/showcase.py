@@ -11,7 +11,7 @@ from mesh.errors import BadInput, MeshError, StoreError
 from mesh.ids import PeerId
 from mesh.messages import canonical
 from mesh.protocol import Permits, Vault
-from mesh.store.catalogue import Catalogue
+from mesh.store.catalogue import Catalogue, Manifest
 from mesh.store.contract import Store
 
 __all__ = ["Shelf", "Showcase"]
@@ -33,14 +33,13 @@ class Showcase:
     def listing(self, peer: PeerId) -> Shown:
         """The models that `peer` may have computed."""
         names = [name for name in self._catalogue.names() if self._permits.offers_to(name, peer)]
-        return Shown(models=tuple(specimen for name in names if (specimen := self._specimen(name)) is not None))
+        models = [model for name in names if (model := self._found(name)) is not None]
+        return Shown(models=tuple(Specimen(one.name, one.protocol, one.inputs, one.outputs) for one in models))
 
     def describe(self, peer: PeerId, name: str) -> Described:
         """All of one model that is no secret. Raises BadInput: there is none that `peer` may have."""
-        if not self._permits.offers_to(name, peer):
-            raise BadInput(f"I offer you no model {name[:80]!r}.")
-        manifest = self._catalogue.find(name)
-        if not manifest.kept:
+        manifest = self._found(name) if self._permits.offers_to(name, peer) else None
+        if manifest is None:  # one sentence for all: who may not have a model is not told which there are
             raise BadInput(f"I offer you no model {name[:80]!r}.")
         return Described(manifest=canonical(manifest.for_others(_TOLD)))
 
@@ -50,14 +49,13 @@ class Showcase:
             return Forgotten(count=0)
         return Forgotten(count=self._vault.remove(peer, f"shares/{name}"))
 
-    def _specimen(self, name: str) -> Specimen | None:
+    def _found(self, name: str) -> Manifest | None:
+        """A model that can be lent."""
         try:
             manifest = self._catalogue.find(name)
         except MeshError:
-            return None  # damaged, or removed just now
-        if not manifest.kept:
-            return None
-        return Specimen(manifest.name, manifest.protocol, manifest.inputs, manifest.outputs)
+            return None  # there is none, or it is damaged
+        return manifest if manifest.kept else None
 
 
 class Shelf:

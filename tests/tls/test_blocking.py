@@ -278,6 +278,28 @@ def test_another_device_at_the_address(identities: list[Identity]) -> None:
             theirs.result()
 
 
+def test_every_address_of_a_peer_is_tried(identities: list[Identity]) -> None:
+    """One where nobody is, one where another device is, and then its own."""
+    nobody = Listener()
+    nobody.close()
+    with Listener() as other:
+        meanwhile = in_thread(lambda: join(identities[2], [(identities[2].peer, other.address)], other, within=3))
+        listeners = [Listener(), Listener()]
+        addresses = (nobody.address, other.address, listeners[1].address)
+        roster = [(identities[0].peer, (listeners[0].address,)), (identities[1].peer, addresses)]
+        made = together(
+            *(
+                lambda me=me, listener=listener: Links.open(
+                    me, roster, session=SESSION, listener=listener, within=10, patience=10
+                )
+                for me, listener in zip(identities[:2], listeners, strict=True)
+            )
+        )
+        for links in made:
+            links.close(farewell=False)
+        meanwhile.result().close()
+
+
 def test_another_authority(identities: list[Identity], stranger: Identity) -> None:
     """A device of a mesh of the same name but another authority is refused by both sides."""
     a = identities[0]

@@ -52,6 +52,12 @@ def test_what_is_no_size_is_refused(text: str) -> None:
         ('log_level = "loud"', "log_level: expected one of debug"),
         ('log_format = "xml"', "log_format: expected one of auto"),
         (f'control = "/{"x" * 110}"', "control"),
+        ('offers = ["digits"]', "offers: 'digits'"),
+        ('offers = ["digits=ann"]', "offers: 'digits=ann'"),
+        ('receives = ["ann"]', "receives: 'ann'"),
+        ('parties = ["ann"]', "parties: 'ann'"),
+        ('boxes = "7420-7419"', "boxes: '7420-7419'"),
+        ('boxes = "some"', "boxes: 'some'"),
         ("port 1", "no TOML"),
         ("[node]\nport = 1", "node"),
     ],
@@ -76,6 +82,12 @@ def test_a_wrong_setting_is_refused_by_its_name(text: str, named: str) -> None:
 def test_words_of_the_environment_become_settings(name: str, text: str, value: object) -> None:
     """A word is read as what the setting is; lists are separated by blanks."""
     assert value == from_text(name, text)
+
+
+def test_ports_for_boxes_are_a_range() -> None:
+    """Or one port, or any."""
+    found = [read(text).box_ports for text in ('boxes = "7420-7439"', 'boxes = "7420"', "")]
+    assert [(7420, 7439), (7420, 7420), (0, 0)] == found
 
 
 def test_a_preset_for_one_device_shows_nothing_to_others() -> None:
