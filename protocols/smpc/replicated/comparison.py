@@ -8,12 +8,11 @@ from numpy.typing import ArrayLike
 from mesh.errors import BadInput
 from protocols.smpc.replicated.bits import select
 from protocols.smpc.replicated.kernels import Geometry
-from protocols.smpc.replicated.link import Words
 from protocols.smpc.replicated.party import Party
 from protocols.smpc.replicated.sharing import Secret, SecretBits
 from protocols.smpc.replicated.signs import is_negative, is_zero, signs
 from protocols.smpc.replicated.slicing import WORD
-from protocols.smpc.replicated.tournament import best_of, cheaper_apart
+from protocols.smpc.replicated.tournament import best_of, best_with, cheaper_apart
 
 __all__ = [
     "absolute",
@@ -82,14 +81,8 @@ def argmax(party: Party, secret: Secret, axis: int, *, bits: int = WORD) -> tupl
         raise BadInput("There is no largest of nothing.")
     numbers = np.arange(length, dtype=np.uint64).reshape(-1, *[1] * (len(rest.shape) - 1))
     place = party.public(np.broadcast_to(numbers, rest.shape).copy())
-    both = Secret.stack([rest, place], 1)
-    while (length := both.shape[0]) > 1:
-        half = length // 2
-        left, right, odd = both[0 : 2 * half : 2], both[1 : 2 * half : 2], both[2 * half :]
-        lost = less(party, left[:, 0], right[:, 0], bits=bits)
-        picked = select(party, lost, (right - left).map(_second_first), None).map(_second_first) + left
-        both = Secret.concatenate([picked, odd])
-    return both[0, 0], both[0, 1]
+    both = best_with(party, Secret.stack([rest, place]), bits)
+    return both[0], both[1]
 
 
 def max_pool(
@@ -125,10 +118,6 @@ def _windows(planes: Secret, kernel: tuple[int, int], laid: Geometry, axis: int)
         raise BadInput(f"A window of {kernel} does not fit a padded plane of {planes.shape[2:]}.")
     lead = (slice(None),) * axis
     return [planes[*lead, k * apart : k * apart + (count - 1) * step + 1 : step] for k in range(size)]
-
-
-def _second_first(share: Words) -> Words:
-    return np.ascontiguousarray(share.swapaxes(0, 1))
 
 
 def _shifted(party: Party, secret: Secret, number: ArrayLike) -> Secret:

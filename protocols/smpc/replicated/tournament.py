@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import numpy as np
+
 from mesh.errors import BadInput
 from protocols.smpc.replicated.bits import select
 from protocols.smpc.replicated.carry import tree_for
@@ -18,7 +20,7 @@ from protocols.smpc.replicated.party import Party
 from protocols.smpc.replicated.sharing import Secret, SecretBits
 from protocols.smpc.replicated.signs import all_set, is_negative, negative_rows
 
-__all__ = ["best_of", "cheaper_apart"]
+__all__ = ["best_of", "best_with", "cheaper_apart"]
 
 _WIDEST = 8  # candidates of one stage
 _BYTE = 1e-9  # seconds that one more byte is taken to cost
@@ -26,21 +28,29 @@ _BYTE = 1e-9  # seconds that one more byte is taken to cost
 
 def best_of(party: Party, stack: Secret, bits: int) -> Secret:
     """The largest along the first axis, for differences under 2**(bits - 1) units. Raises BadInput: of nothing."""
-    if not stack.shape[0]:
+    return best_with(party, stack.reshape(1, *stack.shape), bits)[0]
+
+
+def best_with(party: Party, kinds: Secret, bits: int) -> Secret:
+    """The same for arrays that belong together: (kinds, length, *shape) to (kinds, *shape).
+
+    The first is compared; of equals the first one counts, and the others follow it. Raises as `best_of`.
+    """
+    if not kinds.shape[1]:
         raise BadInput("There is no largest of nothing.")
-    while (length := stack.shape[0]) > 1:
-        each = stack.size // length
+    while (length := kinds.shape[1]) > 1:
+        each = kinds.size // (kinds.shape[0] * length)
         width = 2 if isinstance(party, Checked) else _plan(length, each, bits, party.link.latency)[1]
-        if width == 2:
-            half = length // 2
-            left, right = stack[:half], stack[half : 2 * half]
-            difference = left - right
-            won = party.flip(is_negative(party, difference, bits=bits))
-            best = right + select(party, won, difference)
-            stack = Secret.concatenate([best, stack[2 * half :]]) if length % 2 else best
-        else:
-            stack = _stage(party, stack, width, bits)
-    return stack[0]
+        if width > 2:
+            kinds = _stage(party, kinds, width, bits)
+            continue
+        even = 2 * (length // 2)
+        left, right = kinds[:, 0:even:2], kinds[:, 1:even:2]
+        difference = right - left
+        lost = is_negative(party, -difference[0], bits=bits)
+        best = left + select(party, lost, difference)
+        kinds = Secret.concatenate([best, kinds[:, even:]], 1) if length % 2 else best
+    return kinds[:, 0]
 
 
 def cheaper_apart(party: Party, kernel: tuple[int, int], sizes: tuple[int, int], bits: int) -> bool:
@@ -57,15 +67,16 @@ def cheaper_apart(party: Party, kernel: tuple[int, int], sizes: tuple[int, int],
     return apart <= _plan(down * across, sizes[1], bits, latency)[0]
 
 
-def _stage(party: Party, stack: Secret, width: int, bits: int) -> Secret:
-    """(length, *shape) to (ceil(length / width), *shape)."""
-    length, shape = stack.shape[0], stack.shape[1:]
+def _stage(party: Party, kinds: Secret, width: int, bits: int) -> Secret:
+    """(kinds, length, *shape) to (kinds, ceil(length / width), *shape)."""
+    many, length, *shape = kinds.shape
     count = -(-length // width)
-    spare = width * count - length  # those that are lacking are the first ones again
-    full = Secret.concatenate([stack, stack[:spare]]) if spare else stack
-    rivals = full.reshape(width, count, *shape)
+    spare = width * count - length  # those that are lacking are the last one again
+    last = kinds[:, -1:].broadcast_to((many, spare, *shape))
+    full = Secret.concatenate([kinds, last], 1) if spare else kinds
+    rivals = full.reshape(many, count, width, *shape).map(lambda share: np.moveaxis(share, 2, 0))
     pairs = [(i, j) for i in range(width) for j in range(i + 1, width)]
-    first, second = (rivals[[pair[side] for pair in pairs]] for side in (0, 1))
+    first, second = (rivals[[pair[side] for pair in pairs], 0] for side in (0, 1))
     lost = dict(zip(pairs, negative_rows(party, first - second, bits=bits), strict=True))
     groups = [[_beats(party, lost, i, j) for j in range(width) if j != i] for i in range(width - 1)]
     best = all_set(party, groups)

@@ -33,6 +33,22 @@ def test_the_best_of_any_number(length: int, latency: float) -> None:
     np.testing.assert_array_equal(x.max(0), run.integers)
 
 
+@pytest.mark.parametrize("latency", LATENCIES)
+@pytest.mark.parametrize("length", [1, 2, 5, 8, 11, 30])
+def test_where_the_first_of_the_largest_stands(length: int, latency: float) -> None:
+    """In stages of any width, of equals the first one counts."""
+    x = np.random.default_rng(length).integers(-2, 3, (length, 50), np.int64)
+
+    def program(party: Any, a: Any) -> Any:
+        party.link.latency = latency
+        return comparison.argmax(party, a, 0)
+
+    run = compute(program, x.view(np.uint64))
+
+    np.testing.assert_array_equal(x.max(0), run.words[0].view(np.int64))
+    np.testing.assert_array_equal(x.argmax(0), run.words[1].view(np.int64))
+
+
 def test_rounds_are_saved_where_they_are_dear() -> None:
     """The dearer a round, the fewer are taken, and the more bytes are sent."""
     x = np.arange(64 * 50, dtype=np.uint64).reshape(64, 50)
