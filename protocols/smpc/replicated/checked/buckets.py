@@ -111,7 +111,7 @@ class Ledger:
     def __init__(self, triangle: Triangle, ring: Ring) -> None:
         self.ring = ring
         self._triangle = triangle
-        self._claims: list[Triple] = []
+        self._claims: list[Words] = []  # (6, n) each: both shares of left, right and product
         self.count = 0
 
     def multiply(self, left: Secret, right: Secret) -> Secret:
@@ -123,19 +123,20 @@ class Ledger:
         return product.reshape(*shape)
 
     def claim(self, left: Secret, right: Secret, product: Secret) -> None:
-        """Have it checked that these are products. All of one shape."""
-        self._claims.append((left.reshape(-1), right.reshape(-1), product.reshape(-1)))
+        """Have it checked that these are products. All of one shape. Copied: they may be changed in place later."""
+        shares = [share.reshape(-1) for each in (left, right, product) for share in (each.first, each.second)]
+        self._claims.append(np.stack(shares))
         self.count += product.size
         while self.count >= MOST:
             check(self._triangle, [self])
 
     def take(self) -> Triple:
         """The next claims to be checked, `MOST` at a time."""
-        left, right, product = (Secret.concatenate(column) for column in zip(*self._claims, strict=True))
-        now, later = slice(0, MOST), slice(MOST, None)
+        rows = np.concatenate(self._claims, axis=1)
         self.count = max(self.count - MOST, 0)
-        self._claims = [(left[later], right[later], product[later])] if self.count else []
-        return left[now], right[now], product[now]
+        self._claims = [rows[:, MOST:]] if self.count else []
+        now = rows[:, :MOST]
+        return Secret(now[0], now[1]), Secret(now[2], now[3]), Secret(now[4], now[5])
 
 
 def check(triangle: Triangle, ledgers: Sequence[Ledger]) -> None:

@@ -124,7 +124,7 @@ class Matrices:
             pairs = self._ledger.multiply(left[..., None], right[:, None])
             return pairs.sum(2)
         product = self._triangle.back([NUMBERS.part(self._triangle, matmul, left, right)])[0]
-        self._claims.append(_Claim(left, right, product))
+        self._claims.append(_Claim(*(each.map(np.copy) for each in (left, right, product))))
         if sum(claim.size for claim in self._claims) > _MOST:
             self.check()
         return product
