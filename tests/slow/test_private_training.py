@@ -39,7 +39,7 @@ def compared(recipe: Recipe, x: Numbers, y: Numbers, tests: tuple[Numbers, Numbe
     private = Plain(recipe)
     private.weights = both.weights
     scores = [accuracy(model.outputs(tests[0]), tests[1]) for model in (both.plain, private)]
-    assert scores[0] > 0.9
+    assert scores[0] > 0.85
     assert abs(scores[0] - scores[1]) <= WITHIN, scores
 
 
