@@ -143,8 +143,8 @@ def _with_bias(party: Party, node: Node, out: Secret, bias: Operand | None) -> S
 
 
 def _flat(value: Operand) -> Operand:
-    """With a height of one, where there is only a length."""
-    return value.reshape(*_plane(value.shape))
+    """With a height of one, where there is only a length. Planes stay what they are, with the sums they have made."""
+    return value if len(value.shape) == 4 else value.reshape(*_plane(value.shape))
 
 
 def _plane(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 /* Products of a few vectors with a large matrix, which is read once, where it is, and never copied: every word of it is
    used so few times that the memory is the limit. Included once for each size of word. */
 
-enum { NAMED(FEW) = 16, NAMED(AT_ONCE) = 4, NAMED(STRETCH) = 512 };
+enum { NAMED(FEW) = 12, NAMED(AT_ONCE) = 4, NAMED(STRETCH) = 512 };
 
 typedef void (*NAMED(Dots))(int, ptrdiff_t, const WORD *, const WORD *, ptrdiff_t, WORD *);
 typedef void (*NAMED(Sweep))(int, ptrdiff_t, const WORD *, const WORD *const *, WORD *);
