@@ -28,6 +28,7 @@ def patients(hospital: int, count: int) -> tuple[Any, Any]:
 
 
 def main() -> None:
+    """Bring in, learn, and tell how well."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--keep", type=Path, help="folder for this device's shares of the model")

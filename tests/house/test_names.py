@@ -8,7 +8,9 @@ import re
 from tests.house.source import MODULES, PRODUCT, Function, Module, each_of
 
 EMPTY_WORDS = re.compile(r"Manager|Handler|Helper|Util|Impl(?![a-z])|Abstract|Base(?![a-z])|^I[A-Z][a-z]")
-FOREIGN_NAMES = {"get_buffer", "get_command", "get_future", "get_params"}  # asyncio, click and torch call them so
+FOREIGN_NAMES = {  # asyncio, click, torch and CrypTen call them so
+    "get_buffer", "get_command", "get_future", "get_params", "get_plain_text", "get_rank", "get_world_size",
+}  # fmt: skip
 HOMELESS = {"base", "common", "constants", "helpers", "misc", "types", "util", "utils"}
 
 

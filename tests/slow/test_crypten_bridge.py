@@ -50,7 +50,7 @@ def test_hospitals_train_together_and_each_keeps_shares(tmp_path: Path) -> None:
     found = re.search(r"right about (\d+) of (\d+)", ended[0].stdout)
     assert found is not None
     assert int(found[1]) > 0.7 * int(found[2])
-    shares = [torch.load(tmp_path / f"shares-{rank}.pt") for rank in range(3)]
+    shares = [torch.load(tmp_path / f"shares-{rank}.pt", weights_only=True) for rank in range(3)]
     for name, held in shares[0].items():
         number = sum(device[name][0] for device in shares)
         assert torch.equal(held[1], shares[1][name][0])

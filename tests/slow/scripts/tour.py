@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ def main() -> None:
         tour.later,
     ):
         visit()
-    dist.barrier()
+    dist.monitored_barrier(timeout=timedelta(seconds=100))
     dist.destroy_process_group()
 
 

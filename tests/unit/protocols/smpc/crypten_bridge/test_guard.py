@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator
 from typing import Any
 
@@ -110,7 +109,12 @@ def test_nothing_else_is_asked(thing: Any) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"\xff" * 9, pickle.dumps("terminate"), msgspec.msgpack.encode({"type": "over", "more": 1})],
+    [
+        b"",
+        b"\xff" * 9,
+        b"\x80\x04\x95\r\x00\x00\x00\x00\x00\x00\x00\x8c\tterminate\x94.",
+        msgspec.msgpack.encode({"type": "over", "more": 1}),
+    ],
     ids=["nothing", "noise", "a pickle", "more than there is"],
 )
 def test_what_is_malformed_is_blamed_on_its_sender(data: bytes) -> None:
