@@ -13,15 +13,20 @@ import psutil
 import pytest
 
 from mesh.errors import BadInput, MeshError
-from mesh.ids import PeerId
-from mesh.protocol import ANYONE, Permits
+from mesh.group import Group
+from mesh.ids import PeerId, Rank
+from mesh.messages import pack
+from mesh.protocol import ANYONE, Device, Means, Permits, Plan
 from mesh.store.vault import SealedVault
 from mesh.tensors import Tensor
 from protocols.arrays import arrays_of, tensors_of
 from protocols.smpc.replicated.sharing import FixedPoint
+from protocols.smpc.roles import Part
 from protocols.smpc.training.asking import Advanced, Resumed
 from protocols.smpc.training.batches import Batches
 from protocols.smpc.training.optimisers import Optimiser
+from protocols.smpc.training.protocol import Training
+from protocols.smpc.training.spec import TrainingSpec
 from scenarios.city import TLS, City, Schedule, suffer
 from tests.harness.training_street import Case, asked, by_columns, by_rows, equipped, write_csv
 
@@ -225,3 +230,45 @@ def _is_box(process: psutil.Process) -> bool:
         return any("box_inside" in word for word in process.cmdline())
     except psutil.Error:  # it went while we looked
         return False
+
+
+class Overheard(Training):
+    """The protocol, with an ear at what this device receives."""
+
+    def __init__(self, means: Means, heard: list[bytes]) -> None:
+        super().__init__(means)
+        self._heard = heard
+
+    async def run(self, plan: Plan[TrainingSpec, Part], group: Group, device: Device) -> None:
+        await super().run(plan, _Ear(group, self._heard), device)
+
+
+class _Ear(Group):
+    def __init__(self, group: Group, heard: list[bytes]) -> None:
+        super().__init__(group.roster, group.rank, inbox=group._inbox, channels=group._channels, scope=group.scope)
+        self._heard = heard
+
+    def within(self, *scope: str | int) -> Group:
+        return _Ear(super().within(*scope), self._heard)
+
+    async def receive(self, sender: Rank, kind: type[Any]) -> Any:
+        message = await super().receive(sender, kind)
+        self._heard.append(pack(message))
+        return message
+
+
+def test_no_device_is_sent_a_piece_of_data_or_model(tmp_path: Path) -> None:
+    """Kept as shares, nobody is told the model; no 8 bytes of a number or a weight, in any form, are in any message."""
+    case, heard = by_columns(receivers=("shares",)), list[bytes]()
+
+    async def story() -> dict[str, Any]:
+        equip = equipped(case, tmp_path, protocol=lambda means: Overheard(means, heard))
+        async with City(TLS, 5, equip) as city:
+            return await asked(city, case.job(city))
+
+    answer, said = TLS.run(story()), b"".join(heard)
+    assert "w0" not in answer
+    assert len(said) > 5_000
+    secrets = np.concatenate([case.x.reshape(-1), case.plain().weights])
+    for form in (FixedPoint().encode(secrets), secrets):
+        assert not [number for number in form if number.tobytes() in said]
