@@ -73,6 +73,7 @@ def _told(console: Console) -> dict[str, Any]:
         "sound": sound,
         "answer": answer,
         "connections": private.overheard.connections,
+        "closed": private.overheard.closed,
         "private": [asdict(verdict) for verdict in verdicts],
         "control": [asdict(verdict) for verdict in openly],
     }

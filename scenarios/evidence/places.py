@@ -25,7 +25,7 @@ class Overheard:
         links: every stream and datagram as it was sent, one after the other.
         received: by device, what it was sent by others, decrypted.
         connections: how many were opened with their ends' keys.
-        closed: of how many bytes are connections that said something and were not opened.
+        closed: bytes of connections for which the two ends never agreed on keys for data, so that none was sent.
         pairs: between whom, and how many connections.
     """
 

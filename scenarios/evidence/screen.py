@@ -22,7 +22,7 @@ def show_links(console: Console, heard: Overheard) -> None:
     for (client, server), count in sorted(heard.pairs.items()):
         table.add_row(client, server, str(count))
     console.print(table)
-    console.print(f"Bytes of connections that could not be opened: {heard.closed:,}.")
+    console.print(f"Bytes of handshakes that came to nothing: {heard.closed:,}.")
 
 
 def show_answer(console: Console, classifier: Classifier, shot: Shot, scores: NDArray[Any]) -> dict[str, Any]:
