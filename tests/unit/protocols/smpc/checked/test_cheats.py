@@ -11,7 +11,7 @@ import pytest
 
 from mesh.errors import MeshError, Misuse, PeerLost, PeerMisbehaved
 from protocols.smpc.replicated import arithmetic, comparison
-from protocols.smpc.replicated.checked import circuits
+from protocols.smpc.replicated.checked import buckets, circuits
 from protocols.smpc.replicated.checked.party import CheckedParty
 from protocols.smpc.replicated.checked.triangle import Triangle
 from protocols.smpc.replicated.local import connect
@@ -20,6 +20,7 @@ from protocols.smpc.replicated.sharing import Secret
 from protocols.smpc.replicated.truncation import Rounding, truncate
 from tests.unit.protocols.smpc.checked.trials import Change, Crooked, Program, ends_of, handed, job
 from tests.unit.protocols.smpc.parties import FIXED
+from tests.unit.protocols.smpc.statistics import as_often_as
 
 RNG = np.random.default_rng(5)
 X = FIXED.encode(RNG.normal(0, 5, 3))
@@ -206,6 +207,31 @@ def test_the_same_lie_everywhere_is_found_out(cheat: int) -> None:
     ends = ends_of(job(lambda party, x, *_: arithmetic.multiply(party, x, x, bits=0)), handed(*SECRETS), links)
 
     assert found_out([end for rank, end in enumerate(ends) if rank != cheat])
+
+
+def test_a_cheat_passes_exactly_as_often_as_the_shuffle_lets_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one triple for one product and one opened, a lie about the product and a triple passes in half of all runs:
+    the bound for the product's size is one over binomial(2, 1), and reached. Caught, it leaves nothing."""
+    monkeypatch.setattr(buckets, "bucket_size", lambda products: 1)
+    product, triples, passed, runs = 3, 4, 0, 80
+    for seed in range(runs):
+        links: list[Any] = list(connect(timeout=20))
+        links[1] = Crooked(links[1], product, triples, change=_first_raised, kept=True)
+        program = job(lambda party, x: arithmetic.multiply(party, x, x, bits=0))
+        ends = ends_of(program, handed(X[:1], seed=seed), links, seed=seed)
+        if isinstance(ends[0], Secret):
+            passed += 1
+            np.testing.assert_array_equal(X[:1] * X[:1] + np.uint64(2**63), ends[0].total + ends[2].first)
+        else:
+            assert found_out([ends[0], ends[2]])
+
+    assert as_often_as(0.5, passed, runs)
+
+
+def _first_raised(data: bytearray) -> bytes:
+    """2**63 more in the first word."""
+    data[7] ^= 0x80
+    return bytes(data)
 
 
 def _revealed(receiver: int) -> Program:
