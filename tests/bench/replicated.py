@@ -34,6 +34,7 @@ from protocols.smpc.program.compile import compile_model
 from protocols.smpc.program.run import run_program
 from protocols.smpc.replicated import arithmetic, comparison, functions
 from protocols.smpc.replicated.channels import ChannelLink
+from protocols.smpc.replicated.kernels import Geometry
 from protocols.smpc.replicated.link import Link, Words
 from protocols.smpc.replicated.opening import share
 from protocols.smpc.replicated.party import Party
@@ -66,6 +67,10 @@ def network(case: Case) -> tuple[Work, list[tuple[int, ...]]]:
     return work, [port.tensor.shape for port in ports]
 
 
+def convolution(party: Party, planes: Secret, weights: Secret) -> Secret:
+    return arithmetic.conv2d(party, planes, weights, Geometry(padding=(1, 1, 1, 1)))
+
+
 def layers(batch: int) -> list[tuple[int, ...]]:
     return [(batch, 784), (784, 128), (128, 128), (128, 10)]
 
@@ -84,6 +89,8 @@ WORKS: dict[str, tuple[Work, list[tuple[int, ...]]]] = {
     "relu of 1,048,576, 32 bits": (lambda party, x: comparison.relu(party, x, bits=32), [(1 << 20,)]),
     "matmul 512 x 512 x 512": (arithmetic.product, [(512, 512), (512, 512)]),
     "max pooling 64 x 64 x 64": (lambda party, x: comparison.max_pool(party, x, (2, 2)), [(1, 64, 64, 64)]),
+    "convolution 64 x 56 x 56 by 64 x 3 x 3": (convolution, [(1, 64, 56, 56), (64, 64, 3, 3)]),
+    "convolution 512 x 7 x 7 by 512 x 3 x 3": (convolution, [(1, 512, 7, 7), (512, 512, 3, 3)]),
     "max pooling 32 x 16 x 32 x 32": (lambda party, x: comparison.max_pool(party, x, (2, 2)), [(32, 16, 32, 32)]),
     "softmax 64 x 1000": (lambda party, x: functions.softmax(party, x, 1), [(64, 1000)]),
     "sigmoid of 65,536": (functions.sigmoid, [(1 << 16,)]),
