@@ -57,6 +57,8 @@ class Comparing(Shared):
         if dim is None:
             flat = self._tensor.secret().reshape(-1)
             return self._made(comparison.largest(party, flat, 0), fraction)
+        if self._tensor.dim() == 0:
+            return self.clone(), self.argmax(one_hot=one_hot)
         best, marks = winners(party, self._first(dim))
         value = self._made(best, fraction)
         return (value.unsqueeze(dim) if keepdim else value), self._placed(marks, dim, keepdim, one_hot)

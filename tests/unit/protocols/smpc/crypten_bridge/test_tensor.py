@@ -158,6 +158,13 @@ def test_the_place_of_the_largest_is_one_hot_and_the_first_of_equals() -> None:
     assert torch.equal(expected, opened(lambda a: a.argmax(1), rows))
 
 
+def test_a_number_without_axes_is_its_own_largest() -> None:
+    """And stands at the only place there is."""
+    value, place, sum_ = opened(lambda a: [*a.max(0), a + 1], torch.tensor(2.5))
+    assert (2.5, 1.0, 3.5) == (float(value), float(place), float(sum_))
+    assert () == value.shape == place.shape == sum_.shape
+
+
 def test_a_choice_takes_one_or_the_other() -> None:
     """With a secret condition and with a known one."""
     expected = torch.where(X > 0, X, Y)
