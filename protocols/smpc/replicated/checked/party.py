@@ -65,7 +65,7 @@ class CheckedParty(Checked):
         self._triangle.agree()
 
     def verify(self) -> None:
-        """Check everything computed so far. 8 rounds, fewer where there were no matrices.
+        """Check everything computed so far. 6 rounds, and 3 more where there were products of matrices.
 
         Raises:
             PeerMisbehaved: somebody has cheated. Nothing can be computed or revealed any more.

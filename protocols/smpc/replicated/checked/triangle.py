@@ -7,7 +7,8 @@ the other, and what is compared around the triangle is therefore compared by hon
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -46,10 +47,24 @@ class Triangle:
 
     def exchange(self, to: int, out: Sequence[Words], source: int, into: Sequence[Words]) -> None:
         """As the link's. Raises Misuse: something has failed before."""
+        with self._unfailed():
+            self._link.exchange(to, out, source, into)
+
+    def post(self, to: int, out: Sequence[Words]) -> None:
+        """As the link's. Raises Misuse: something has failed before."""
+        with self._unfailed():
+            self._link.post(to, out)
+
+    def _take(self, source: int, into: Sequence[Words]) -> None:
+        with self._unfailed():
+            self._link.take(source, into)
+
+    @contextmanager
+    def _unfailed(self) -> Iterator[None]:
         if self._failed:
             raise Misuse("A check of this computation has failed: nothing more is sent.")
         try:
-            self._link.exchange(to, out, source, into)
+            yield
         except BaseException:
             self._failed = True
             raise
@@ -96,8 +111,9 @@ class Triangle:
         firsts = [np.ascontiguousarray(secret.first) for secret in secrets]
         lacking = [np.empty_like(first) for first in firsts]
         link, told = self._link, np.empty(32, np.uint8)
+        self.post(link.previous, [digest([secret.second for secret in secrets])])
         self.exchange(link.next, firsts, link.previous, lacking)
-        self.exchange(link.previous, [digest([secret.second for secret in secrets])], link.next, [told])
+        self._take(link.next, [told])
         self._expect(told, digest(lacking), "hold different versions of one share")
         return lacking
 
@@ -121,8 +137,9 @@ class Triangle:
         self._meetings += 1
         mine, link = np.array([self._meetings], np.uint64), self._link
         ahead, behind = np.empty_like(mine), np.empty_like(mine)
+        self.post(link.previous, [mine])
         self.exchange(link.next, [mine], link.previous, [behind])
-        self.exchange(link.previous, [mine], link.next, [ahead])
+        self._take(link.next, [ahead])
         if not mine == ahead == behind:
             self._accuse("are at another place of the program")
 
