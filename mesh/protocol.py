@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Generic, TypeVar
 
 from mesh.blobs import BlobRef
@@ -312,6 +313,8 @@ class Protocol(ABC, Generic[Spec, Task, Result]):
         task: frozen dataclass: what one stage is told.
         vocabulary: every message it may send. This tuple is its privacy statement.
         promises: sentences on who learns what, and what is not promised, for `mesh explain`.
+        lent: fields of the spec that a model of another device may decide. All others are whoever asks to say.
+        modes: ways to run such a model: fields of the spec that each of them settles.
     """
 
     name: ClassVar[str]
@@ -319,6 +322,8 @@ class Protocol(ABC, Generic[Spec, Task, Result]):
     task: ClassVar[type]
     vocabulary: ClassVar[tuple[type[Message], ...]]
     promises: ClassVar[tuple[str, ...]] = ()
+    lent: ClassVar[frozenset[str]] = frozenset()
+    modes: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType({})
 
     async def tune(self) -> float:
         """How fast this device does this protocol's work, in multiply-adds per second. Awaited once, at start."""

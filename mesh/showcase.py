@@ -16,8 +16,8 @@ from mesh.store.contract import Store
 
 __all__ = ["Shelf", "Showcase"]
 
-_TOLD = ("modes", "image")
-"""Notes of a model that whoever uses it needs."""
+_TOLD = ("image",)
+"""Notes of a model that whoever uses it needs. How it may be run is for whoever asks to know."""
 
 
 class Showcase:

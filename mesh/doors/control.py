@@ -32,6 +32,7 @@ import msgspec
 from aiohttp import StreamReader, web
 
 from mesh.blobs import BlobRef
+from mesh.doors.borrowing import model_called
 from mesh.doors.language import Fault, JobOrder, ModelView, decode, encode
 from mesh.doors.orders import job_of
 from mesh.doors.streaming import serve_stream
@@ -104,7 +105,7 @@ class _Door:
         return _answer([ModelView.of(catalogue.find(name)) for name in catalogue.names()])
 
     async def model(self, request: web.Request) -> web.Response:
-        return _answer(await self._inside.model(request.match_info["name"]))
+        return _answer(await model_called(self._inside, request.match_info["name"]))
 
     async def put_model(self, request: web.Request) -> web.Response:
         manifest: Manifest = decode(await request.read(), Manifest)

@@ -9,6 +9,7 @@ from contextlib import suppress
 import msgspec
 from aiohttp import WSMsgType, web
 
+from mesh.doors.borrowing import model_called
 from mesh.doors.language import (
     Closed,
     Event,
@@ -70,7 +71,7 @@ class _Stream:
 
     async def _serve(self) -> None:
         order = await self._order()
-        job = serving_job(order, await self._inside.model(order.model), self._inside.installed.protocols)
+        job = serving_job(order, await model_called(self._inside, order.model), self._inside.installed.protocols)
 
         def hear(event: object) -> None:
             self._hear(event, progress=order.progress)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,10 @@ class Manifest:
     def lent_by(self, peer: str) -> Manifest:
         """As it is used on another device than `peer`, which keeps it."""
         return replace(self, spec={**self.spec, "lender": peer, "model": self.name}, at=peer)
+
+    def run_as(self, modes: Mapping[str, Mapping[str, Any]]) -> Manifest:
+        """With other ways to run it."""
+        return replace(self, notes={**self.notes, "modes": {name: dict(mode) for name, mode in modes.items()}})
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

@@ -37,7 +37,7 @@ from protocols.smpc.receiving import RESULTS, Receiver
 from protocols.smpc.replicated.link import PARTIES
 from protocols.smpc.replicated.sharing import FixedPoint
 from protocols.smpc.roles import ASKER, Part, PrivatePlan, Roles, found, of_different_owners
-from protocols.smpc.spec import ME, SHARES, PrivateSpec
+from protocols.smpc.spec import ME, MODES, SHARES, PrivateSpec
 from protocols.smpc.words import VOCABULARY, Finish, Received
 
 __all__ = ["Part", "Private"]
@@ -55,6 +55,8 @@ class Private(Protocol[PrivateSpec, Part, None]):
     task = Part
     vocabulary = VOCABULARY
     promises = PROMISES
+    lent = frozenset(("program", "prefix", "within", "fraction", "calibrated"))
+    modes = MODES
 
     def __init__(self, means: Means, inside: str = "protocols.smpc.inside") -> None:
         self._means = means

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -12,7 +13,7 @@ from protocols.smpc.dealing import total
 from protocols.smpc.program.run import accept
 from protocols.smpc.program.steps import Port, Program
 
-__all__ = ["ME", "MOST_INPUTS", "MOST_OUTPUTS", "MOST_STEPS", "MOST_WEIGHTS", "SHARES", "PrivateSpec"]
+__all__ = ["ME", "MODES", "MOST_INPUTS", "MOST_OUTPUTS", "MOST_STEPS", "MOST_WEIGHTS", "SHARES", "PrivateSpec"]
 
 MOST_INPUTS = 2**23
 """Numbers in one request: two requests that wait fit well into what may lie unread."""
@@ -29,6 +30,9 @@ MOST_STEPS = 20_000
 
 ME, SHARES = "me", "shares"
 """Receivers that are no peer's id: the device that asks; and none, the answers staying with the three as shares."""
+
+MODES: Mapping[str, Mapping[str, str]] = {"private": {"secret": "both"}}
+"""Ways to run a model, and what each of them settles."""
 
 _LONGEST_KEPT = 30 * 86_400.0
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")

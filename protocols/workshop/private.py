@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PrivateWorkshop"]
 
-_MODES: Mapping[str, Mapping[str, Any]] = {"private": {"secret": "both"}}
-"""Ways to run a model: fields of `PrivateSpec` that each of them settles."""
-
 _DTYPES = {"number": "float32", "integer": "int64", "truth": "bool"}
 
 _SAMPLES = 4096
@@ -53,6 +50,7 @@ class PrivateWorkshop(OnnxWorkshop):
         from protocols.smpc.dealing import SALT, pack_weights
         from protocols.smpc.program.compile import compile_model
         from protocols.smpc.program.prefix import split
+        from protocols.smpc.spec import MODES
 
         self._expect_known(options)
         whole = whole_file(source)
@@ -77,7 +75,7 @@ class PrivateWorkshop(OnnxWorkshop):
             inputs=inputs,
             outputs=tuple(Port(port.name, _DTYPES[port.tensor.kind], port.tensor.shape) for port in program.outputs),
             spec=msgspec.to_builtins(spec),
-            notes=msgspec.to_builtins({"modes": _MODES, **({"image": recipe} if recipe else {})}),
+            notes=msgspec.to_builtins({"modes": MODES, **({"image": recipe} if recipe else {})}),
             kept=("weights",),
         )
         prepared = Prepared(manifest, {ref.digest: blob for ref, blob in blobs.items()})

@@ -64,10 +64,10 @@ def test_only_what_is_offered_to_somebody_is_shown_to_them(
 def test_a_description_leaves_out_what_is_kept(shown: Callable[..., Showcase]) -> None:
     """No blob, no name of one, no note that nobody needs; and what others say of it, names who keeps it."""
     described = shown(("digits", ANN)).describe(ANN, "digits").manifest
-    for secret in (WEIGHTS.digest, SOURCE.digest, "largest"):
+    for secret in (WEIGHTS.digest, SOURCE.digest, "largest", "modes"):
         assert secret.encode() not in described
     manifest = from_canonical(Manifest, described)
-    assert ({"program": [1]}, {"modes": {}}, ()) == (manifest.spec, manifest.notes, manifest.blobs)
+    assert ({"program": [1]}, {}, ()) == (manifest.spec, manifest.notes, manifest.blobs)
     used = manifest.lent_by(BOB)
     assert (BOB, "digits", BOB) == (used.spec["lender"], used.spec["model"], used.at)
 
