@@ -63,7 +63,7 @@ class PrivateTrainingWorkshop(TrainingWorkshop):
 
         spec, arrays = msgspec.convert(manifest.spec, TrainingSpec), arrays_of(answer)
         network = spec.network(int(arrays["columns"]))
-        files = {".onnx": onnx_of(network, spec.loss, arrays)} if "w0" in arrays else {}
+        files = {".onnx": onnx_of(spec, network, arrays)} if "w0" in arrays else {}
         return files, _served(spec, network) if SHARES in spec.receivers else None
 
 
@@ -73,7 +73,7 @@ def _served(spec: TrainingSpec, network: tuple[Laid, ...]) -> Prepared:
     from protocols.smpc.program.compile import compile_model
     from protocols.smpc.training.exporting import onnx_of
 
-    compiled = compile_model(onnx_of(network, spec.loss, None, batch=1))
+    compiled = compile_model(onnx_of(spec, network, None, batch=1))
     program = compiled.program
     weights = pack_weights(program.weights, compiled.weights, secrets.token_bytes(SALT))
     ref = BlobRef.of(weights)

@@ -55,9 +55,10 @@ class Case:
         network = spec.network(self.x.shape[1])
         plain = Plain(Recipe(network, spec.loss, spec.optimiser, spec.seed))
         batches = Batches(len(self.x), spec.batch, spec.seed)
+        x = (self.x - np.asarray(spec.centres)) / np.asarray(spec.scales) if spec.scales else self.x
         for step in range(spec.epochs * batches.in_epoch):
             rows = batches.rows_of(step)
-            plain.step(self.x[rows].reshape(-1, *network[0].before), self.labels[rows])
+            plain.step(x[rows].reshape(-1, *network[0].before), self.labels[rows])
         return plain
 
 

@@ -40,7 +40,10 @@ def weights_of(answer: dict[str, Any]) -> Any:
     return np.concatenate([answer[name].reshape(-1) for name in names])
 
 
-@pytest.mark.parametrize("case", [by_columns(), by_rows()], ids=["columns", "rows"])
+SCALED = by_rows(centres=(0.5,) * 5, scales=(2.0,) * 5)
+
+
+@pytest.mark.parametrize("case", [by_columns(), by_rows(), SCALED], ids=["columns", "rows", "scaled"])
 @pytest.mark.parametrize("devices", [3, 5])
 def test_three_devices_train_what_plain_training_does(case: Case, devices: int, tmp_path: Path) -> None:
     """Whether owners compute themselves or only hand in shares; and nothing is left behind."""

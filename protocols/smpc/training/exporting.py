@@ -14,8 +14,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from protocols.smpc.training.losses import LossKind
 from protocols.smpc.training.network import Laid
+from protocols.smpc.training.spec import TrainingSpec
 
 __all__ = ["onnx_of"]
 
@@ -25,14 +25,15 @@ _LAST = {"logistic": "Sigmoid", "cross-entropy": "Softmax"}
 Named = Mapping[str, NDArray[np.float32]]
 
 
-def onnx_of(network: Sequence[Laid], loss: LossKind, weights: Named | None, *, batch: int | None = None) -> bytes:
-    """The model.
+def onnx_of(spec: TrainingSpec, network: Sequence[Laid], weights: Named | None, *, batch: int | None = None) -> bytes:
+    """The model, with the scaling of its columns that everybody knows.
 
     Args:
         weights: by name, as `models.named_weights` gives them; None makes them inputs, after "x".
         batch: rows at once; None leaves it open.
     """
-    nodes, inputs, stored, name, number = [], [_value("x", (batch or "batch", *network[0].before))], [], "x", 0
+    inputs, number = [_value("x", (batch or "batch", *network[0].before))], 0
+    nodes, stored, name = _scaled(spec, network[0].before)
     for at, laid in enumerate(network):
         names = [f"w{number}", f"b{number}"] if laid.weight else []
         number += bool(laid.weight)
@@ -44,7 +45,7 @@ def onnx_of(network: Sequence[Laid], loss: LossKind, weights: Named | None, *, b
                 inputs.append(_value(word, shape))
             else:
                 stored.append(numpy_helper.from_array(np.ascontiguousarray(weights[word]), word))
-    last = _LAST.get(loss, "Identity")
+    last = _LAST.get(spec.loss, "Identity")
     nodes.append(helper.make_node(last, [name], ["y"], **({"axis": 1} if last == "Softmax" else {})))
     outputs = [_value("y", (batch or "batch", *network[-1].after))]
     graph = helper.make_graph(nodes, "trained", inputs, outputs, stored)
@@ -52,6 +53,19 @@ def onnx_of(network: Sequence[Laid], loss: LossKind, weights: Named | None, *, b
     model.ir_version = 8
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString())
+
+
+def _scaled(spec: TrainingSpec, shape: Sequence[int]) -> tuple[list[Any], list[Any], str]:
+    """What is done to columns before the first layer: nodes, constants, and what its result is called."""
+    if not spec.scales:
+        return [], [], "x"
+    sides = {"centres": np.asarray(spec.centres), "factors": 1 / np.asarray(spec.scales)}
+    stored = [numpy_helper.from_array(side.reshape(1, *shape).astype(np.float32), name) for name, side in sides.items()]
+    nodes = [
+        helper.make_node("Sub", ["x", "centres"], ["centred"]),
+        helper.make_node("Mul", ["centred", "factors"], ["u"]),
+    ]
+    return nodes, stored, "u"
 
 
 def _operator(laid: Laid) -> tuple[str]:

@@ -61,6 +61,8 @@ class TrainingSpec:
     epochs: how often every row is used.
     seed: of the batches and of where the weights begin. Public.
     standardise: owners of columns bring each to mean 0 and deviation 1 before they share it, and tell nobody how.
+    centres, scales: for owners of rows, who must all do the same: what is taken off each column, and what it is then
+        divided by. Agreed beforehand, and public; the model that comes of it takes columns as they are.
     tell_loss: steps from one loss that is told to whoever asks to the next; 0 tells none. Every owner must have agreed.
     checkpoint: steps from one checkpoint to the next; each costs an encryption and a write of all state.
     receivers: who is told the model: peers, as in `Holding`; `ME`; `SHARES` to keep it with the three as shares.
@@ -82,6 +84,8 @@ class TrainingSpec:
     epochs: int = 1
     seed: int = 0
     standardise: bool = False
+    centres: tuple[float, ...] = ()
+    scales: tuple[float, ...] = ()
     tell_loss: int = 0
     checkpoint: int = 100
     receivers: tuple[str, ...] = (ME,)
@@ -103,6 +107,8 @@ class TrainingSpec:
     def network(self, columns: int) -> tuple[Laid, ...]:
         """With so many columns. Raises BadInput: it does not fit them."""
         shape = self.shape or (columns,)
+        if self.scales and len(self.scales) != columns:
+            raise BadInput(f"There are {len(self.scales)} scales for {columns} columns.")
         if _size(shape) != columns:
             raise BadInput(f"A row of shape {shape} is not {columns} columns: set `shape` to what a row is.")
         network = lay_out(self.layers, shape)
@@ -144,11 +150,20 @@ class TrainingSpec:
             ),
             "Split by columns, one owner has the labels: set `labels` at one.": not by_rows and labelled != 1,
             "Split by rows, every owner has the labels of its rows.": by_rows and labelled < len(self.data),
-            "Owners of rows cannot standardise each for itself, as they would not do the same: agree on numbers, scale "
-            "the files by them, and leave `standardise` out.": self.standardise and by_rows,
+            "Owners of rows cannot standardise each for itself, as they would not do the same: agree on `centres` and "
+            "`scales`, and leave `standardise` out.": self.standardise and by_rows,
+            "`centres` and `scales` are for owners of rows, one of each a column, and scales from 1/256 to 256.": (
+                not self._fair_scales() or (bool(self.scales) and not by_rows)
+            ),
             "The plan does not say which column is to be learnt: set `label`.": not self.label,
         }
         return next((sentence for sentence, holds in troubles.items() if holds), None)
+
+    def _fair_scales(self) -> bool:
+        fair = all(2.0**-8 <= scale <= 2.0**8 for scale in self.scales) and all(
+            abs(one) < 2**20 for one in self.centres
+        )
+        return fair and len(self.centres) == len(self.scales)
 
     def _number_trouble(self) -> str | None:
         if not 10 <= self.fraction <= 20:

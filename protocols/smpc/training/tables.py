@@ -71,6 +71,10 @@ def rows_of(path: Path, holding: Holding, spec: TrainingSpec) -> Rows:
     if spec.standardise:
         deviations = x.std(0)
         x = (x - x.mean(0)) / np.where(deviations > _FLAT, deviations, 1.0)
+    if spec.scales:
+        if len(spec.scales) != x.shape[1]:
+            raise BadInput(f"{path.name} has {x.shape[1]} columns, and the plan {len(spec.scales)} scales.")
+        x = (x - np.asarray(spec.centres)) / np.asarray(spec.scales)
     if not holding.labels:
         return Rows(x, np.zeros((len(x), 0)), ids)
     if label is None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -15,7 +17,7 @@ from protocols.smpc.training.models import named_weights, weight_ports
 from protocols.smpc.training.network import Layer, lay_out
 from protocols.smpc.training.optimisers import Optimiser
 from protocols.smpc.training.recipes import MODELS, read_recipe
-from protocols.smpc.training.spec import TrainingSpec
+from protocols.smpc.training.spec import Holding, TrainingSpec
 from tests.harness.training import Plain
 
 DATA = '[[data]]\npeer = "me"\ntable = "patients"\n'
@@ -78,7 +80,43 @@ def test_a_trained_network_says_in_onnx_what_it_said_in_training(loss: str) -> N
         expected = 1 / (1 + np.exp(-expected))
     if loss == "cross-entropy":
         expected = np.exp(expected) / np.exp(expected).sum(1, keepdims=True)
-    model = onnx_of(network, loss, named_weights(network, plain.weights))  # type: ignore[arg-type]
+    spec = TrainingSpec("risk", (Holding("me", "t"),), "rows", "y", tuple(layers), loss)  # type: ignore[arg-type]
+    model = onnx_of(spec, network, named_weights(network, plain.weights))
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     np.testing.assert_allclose(expected, session.run(["y"], {"x": x.astype(np.float32)})[0], atol=1e-5)
     assert sum(laid.count for laid in network) == sum(port.tensor.size for port in weight_ports(network))
+
+
+def test_scales_that_were_agreed_on_are_part_of_the_model() -> None:
+    """It takes columns as they are in the files."""
+    spec = TrainingSpec(
+        "risk",
+        (Holding("me", "t"),),
+        "rows",
+        "y",
+        (Layer("dense", 1),),
+        "squared",
+        centres=(50.0, 7.0),
+        scales=(20.0, 0.5),
+    )
+    network = spec.network(2)
+    weights = np.array([2.0, -1.0, 0.25])
+    session = onnxruntime.InferenceSession(onnx_of(spec, network, named_weights(network, weights)))
+    x = np.array([[70.0, 6.5], [30.0, 8.0]], np.float32)
+    expected = (x - [50, 7]) / [20, 0.5] @ weights[:2] + 0.25
+    np.testing.assert_allclose(expected[:, None], session.run(["y"], {"x": x})[0], atol=1e-5)
+
+
+UNFAIR: list[dict[str, Any]] = [
+    {"scales": (1.0,)},
+    {"centres": (0.0,), "scales": (1000.0,)},
+    {"split": "columns", "centres": (0.0,), "scales": (1.0,)},
+]
+
+
+@pytest.mark.parametrize("fields", UNFAIR)
+def test_scales_that_cannot_be_used_are_refused(fields: dict[str, Any]) -> None:
+    """As many as centres, of a size that a fixed-point number keeps, and for rows alone."""
+    spec = TrainingSpec("risk", (Holding("me", "t"),), "rows", "y", (Layer("dense", 1),), "squared")
+    assert spec.trouble() is None
+    assert "scales" in (replace(spec, **fields).trouble() or "")
