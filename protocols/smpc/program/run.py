@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mesh.errors import BadInput
 from protocols.smpc.program.bounds import comparison_bits
+from protocols.smpc.program.merge import merged
 from protocols.smpc.program.mixed import hidden
 from protocols.smpc.program.node import Node, Operand, Operator
 from protocols.smpc.program.operators import OPERATORS
@@ -65,6 +66,7 @@ def run_program(program: Program, party: Party, values: Mapping[str, Secret | Ar
             given what it cannot work on.
     """
     accept(program)
+    program = merged(program)
     ports = (*program.inputs, *program.weights)
     held: dict[int, Operand] = {port.tensor.number: _given(port, values) for port in ports}
     known = {constant.tensor.number: constant.array for constant in program.constants}

@@ -86,7 +86,13 @@ def argmax(party: Party, secret: Secret, axis: int, *, bits: int = WORD) -> tupl
 
 
 def max_pool(
-    party: Party, secret: Secret, kernel: tuple[int, int], geometry: Geometry | None = None, *, bits: int = WORD
+    party: Party,
+    secret: Secret,
+    kernel: tuple[int, int],
+    geometry: Geometry | None = None,
+    *,
+    at_least_zero: bool = False,
+    bits: int = WORD,
 ) -> Secret:
     """The maximum of each window: along the width and then along the height, which takes fewest comparisons, or at
     once, which takes fewest rounds, as `tournament` finds cheaper.
@@ -94,6 +100,7 @@ def max_pool(
     Args:
         secret: (batch, channels, height, width), values under 2**(bits - 2) units where there is padding, so that
             what pads is under all of them; differences under 2**(bits - 1) units where there is none.
+        at_least_zero: whether zero is in every window.
     """
     laid = geometry or Geometry(kernel)
     top, left, bottom, right = laid.padding
@@ -101,13 +108,15 @@ def max_pool(
     raised = party.add(secret, floor[None]).pad([(0, 0), (0, 0), (top, bottom), (left, right)])
     rows = _windows(raised, kernel, laid, 3)
     columns = _windows(rows[0], kernel, laid, 2)
-    if cheaper_apart(party, kernel, (rows[0].size, columns[0].size), bits):
+    if cheaper_apart(party, kernel, (rows[0].size, columns[0].size), bits, at_least_zero=at_least_zero):
         raised = best_of(party, Secret.stack(rows), bits)
         raised = best_of(party, Secret.stack(_windows(raised, kernel, laid, 2)), bits)
-    else:
-        views = [view for row in rows for view in _windows(row, kernel, laid, 2)]
-        raised = best_of(party, Secret.stack(views), bits)
-    return party.add(raised, np.negative(floor[None]))
+        raised = party.add(raised, np.negative(floor[None]))
+        return relu(party, raised, bits=bits) if at_least_zero else raised
+    views = [view for row in rows for view in _windows(row, kernel, laid, 2)]
+    if at_least_zero:
+        views.append(party.public(np.full(views[0].shape, floor, np.uint64)))
+    return party.add(best_of(party, Secret.stack(views), bits), np.negative(floor[None]))
 
 
 def _windows(planes: Secret, kernel: tuple[int, int], laid: Geometry, axis: int) -> list[Secret]:

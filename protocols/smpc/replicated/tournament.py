@@ -53,18 +53,23 @@ def best_with(party: Party, kinds: Secret, bits: int) -> Secret:
     return kinds[:, 0]
 
 
-def cheaper_apart(party: Party, kernel: tuple[int, int], sizes: tuple[int, int], bits: int) -> bool:
+def cheaper_apart(
+    party: Party, kernel: tuple[int, int], sizes: tuple[int, int], bits: int, *, at_least_zero: bool
+) -> bool:
     """Whether windows are better searched along one axis and then along the other than at once.
 
     Args:
         sizes: how many windows there are along one axis, and in both.
+        at_least_zero: whether zero is a candidate as well; apart, it is met last and alone.
     """
     if isinstance(party, Checked):
         return True
     down, across = kernel
     latency = party.link.latency
     apart = _plan(across, sizes[0], bits, latency)[0] + _plan(down, sizes[1], bits, latency)[0]
-    return apart <= _plan(down * across, sizes[1], bits, latency)[0]
+    if at_least_zero:
+        apart += _plan(2, sizes[1], bits, latency)[0]
+    return apart <= _plan(down * across + at_least_zero, sizes[1], bits, latency)[0]
 
 
 def _stage(party: Party, kinds: Secret, width: int, bits: int) -> Secret:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from protocols.smpc.program.merge import AT_LEAST_ZERO
 from protocols.smpc.program.mixed import hidden, scaled, times
 from protocols.smpc.program.node import Node, Operand, Operator, Table
 from protocols.smpc.program.operators.windows import Sides, laid, padding_of
@@ -20,7 +21,9 @@ def max_pool(party: Party, node: Node, x: Operand) -> Secret:
     """The largest of each window. What pads is under everything."""
     kernel, layout = _windows(node)
     planes = hidden(party, x, "number").reshape(*_plane(node.shape()))
-    return _fitted(comparison.max_pool(party, planes, kernel, layout, bits=node.bits), node)
+    raised = bool(node.integer(AT_LEAST_ZERO))
+    found = comparison.max_pool(party, planes, kernel, layout, at_least_zero=raised, bits=node.bits)
+    return _fitted(found, node)
 
 
 def average_pool(party: Party, node: Node, x: Operand) -> Secret:

@@ -68,18 +68,20 @@ def test_rounds_are_saved_where_they_are_dear() -> None:
 
 
 @pytest.mark.parametrize("latency", LATENCIES)
+@pytest.mark.parametrize("at_least_zero", [False, True])
 @pytest.mark.parametrize("geometry", [Geometry((2, 2)), Geometry((1, 1), (1, 1), (1, 1, 1, 1))])
-def test_pooling_whatever_a_round_costs(latency: float, geometry: Geometry) -> None:
-    """Windows searched along one axis and then along the other, or at once, have the same maxima."""
-    x = np.random.default_rng(0).integers(-1000, 1000, (1, 2, 6, 6), np.int64)
+def test_pooling_whatever_a_round_costs(latency: float, geometry: Geometry, at_least_zero: bool) -> None:
+    """Windows searched along one axis and then along the other, or at once, with zero or without, have their maxima."""
+    x = np.random.default_rng(0).integers(-1000, 300, (1, 2, 6, 6), np.int64)
 
     def program(party: Any, a: Any) -> Any:
         party.link.latency = latency
-        return comparison.max_pool(party, a, (2, 2), geometry, bits=30)
+        return comparison.max_pool(party, a, (2, 2), geometry, at_least_zero=at_least_zero, bits=30)
 
     run = compute(program, x.view(np.uint64))
 
-    np.testing.assert_array_equal(patches(x, (2, 2), geometry, fill=-(2**25)).max((-2, -1)), run.integers)
+    expected = patches(x, (2, 2), geometry, fill=-(2**25)).max((-2, -1))
+    np.testing.assert_array_equal(np.maximum(expected, 0) if at_least_zero else expected, run.integers)
 
 
 @pytest.mark.parametrize("columns", [1, 64, 100])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 
 from protocols.smpc.program.bounds import comparison_bits
 from protocols.smpc.program.compile import compile_model
+from protocols.smpc.program.merge import merged
 from protocols.smpc.program.schedule import batches
-from protocols.smpc.program.steps import Program
+from protocols.smpc.program.steps import Port, Program
 from protocols.smpc.replicated.sharing import FixedPoint
 from tests.unit.protocols.families import FLOAT, Net
 from tests.unit.protocols.smpc.program import networks
@@ -71,6 +73,17 @@ def test_every_step_comes_once_and_after_what_it_reads() -> None:
                 places.append(place)
             made |= {tensor.number for _, step in batch for tensor in step.outputs}
         assert sorted(places) == list(range(len(program.steps)))
+
+
+def test_a_relu_after_pooling_is_one_more_candidate() -> None:
+    """The two steps are merged, unless something else reads what the pooling made; the results stay the same."""
+    program = program_of(networks.lenet())
+    shared = replace(program, outputs=(*program.outputs, Port("pooled", program.steps[1].outputs[0])))
+
+    assert "MaxPool" == program.steps[1].operator
+    assert len(program.steps) - 2 == len(merged(program).steps)
+    assert len(program.steps) - 1 == len(merged(shared).steps)
+    assert program.outputs == merged(program).outputs
 
 
 def test_independent_steps_share_their_rounds() -> None:
