@@ -126,6 +126,7 @@ class _Opening:
         self._higher = {peer: roster[peer] for peer in peers[ours + 1 :]}
         self._pairs = {peer: Pair() for peer in peers if peer != identity.peer}
         self._missing = {(peer, way) for peer in peers[:ours] for way in (_TO_DIALLED, _TO_DIALLER)}
+        self._welcomed: set[tuple[PeerId, int]] = set()
         self._changed = threading.Condition()
         self._callers: set[ssl.SSLSocket] = set()
 
@@ -188,11 +189,23 @@ class _Opening:
             if (magic, version) != (_MAGIC, _VERSION) or way not in (_TO_DIALLED, _TO_DIALLER):
                 raise ConnectionRefusedError("it speaks another language")
             verdict = self._verdict(peer, way, session)
-            tls.sendall(verdict)
             if verdict != _WELCOME:
+                tls.sendall(verdict)
                 raise ConnectionRefusedError(_REFUSALS[verdict])
+            self._let_in(peer, way, tls)
+
+    def _let_in(self, peer: PeerId, way: int, tls: ssl.SSLSocket) -> None:
+        """It is no longer at the door when it is no longer missing, or it would be turned away with those who are."""
+        try:
+            tls.sendall(_WELCOME)
             _prepare(tls)
+        except BaseException:
+            with self._changed:
+                self._welcomed.discard((peer, way))
+            raise
         with self._changed:
+            self._callers.discard(tls)
+            self._missing.discard((peer, way))
             self._place(peer, way, False, tls)
             self._changed.notify_all()
 
@@ -219,9 +232,9 @@ class _Opening:
         if session != self._session:
             return _OTHER_SESSION
         with self._changed:
-            if (peer, way) not in self._missing:
+            if (peer, way) in self._welcomed:
                 return _TWICE
-            self._missing.discard((peer, way))
+            self._welcomed.add((peer, way))
         return _WELCOME
 
     def _dial(self, peer: PeerId, addresses: Sequence[Address], way: int) -> ssl.SSLSocket:
