@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -27,8 +28,13 @@ from mesh.doors.control import open_control_door
 from mesh.doors.views import Insides
 from mesh.errors import IdentityError
 from mesh.ids import PeerId
+from mesh.membership.here import advertised, membership
+from mesh.membership.present import Known, Present
+from mesh.membership.statements import Facts
+from mesh.membership.view import View
+from mesh.membership.words import QUESTIONS
 from mesh.node import Lends, Node
-from mesh.plugins import load_protocols
+from mesh.plugins import Installed, load_protocols
 from mesh.protocol import Device, Means, Permits
 from mesh.resources import Memory
 from mesh.showcase import Showcase
@@ -59,8 +65,43 @@ async def assembled(config: NodeConfig) -> AsyncIterator[Insides]:
         await stack.enter_async_context(_join_door(config))  # first: it may be ours that has to be renewed there
         look = partial(_doors, config)
         identity = await loaded(config.identity, look)
+        has = _Has.of(config)
+        installed = load_protocols(config.protocols, has.means)
+        for reason in installed.missing.values():
+            log.warning("left out: %s", reason)
+        transport = HttpTransport(identity, binds(config), heartbeat=config.heartbeat)
+        await stack.enter_async_context(kept_fresh(identity, look, transport.refresh))
+        node, view = await stack.enter_async_context(_among_others(config, transport, installed, has))
+        inside = Insides(
+            node=node,
+            view=view,
+            identity=lambda: transport.identity,
+            installed=installed,
+            catalogue=has.catalogue,
+            store=has.store,
+            vault=has.vault,
+            memory=has.memory,
+            owner=config.owner,
+            seats=config.seats,
+            started=asyncio.get_running_loop().time(),
+        )
+        await stack.enter_async_context(open_control_door(config.control, inside))
+        yield inside
+
+
+@dataclass(frozen=True, slots=True)
+class _Has:
+    """What the device has, whoever it talks to."""
+
+    store: Directory
+    catalogue: Catalogue
+    vault: SealedVault
+    memory: Memory
+    means: Means
+
+    @classmethod
+    def of(cls, config: NodeConfig) -> _Has:
         store = Directory(config.state / "store")
-        memory = Memory(config.memory)
         catalogue = Catalogue(config.state / "models", store)
         vault = SealedVault(config.state / "vault", vault_key(config.identity))
         means = Means(
@@ -72,49 +113,61 @@ async def assembled(config: NodeConfig) -> AsyncIterator[Insides]:
             vault=vault,
             tables=_tables(config),
         )
-        installed = load_protocols(config.protocols, means)
-        for reason in installed.missing.values():
-            log.warning("left out: %s", reason)
-        shunned = Shunned(config.identity, identity.mesh)
-        transport = HttpTransport(identity, binds(config), heartbeat=config.heartbeat, shunned=shunned.why)
-        await stack.enter_async_context(kept_fresh(identity, look, transport.refresh))
-        lends = Lends(
+        return cls(store, catalogue, vault, Memory(config.memory), means)
+
+    def lent(self, config: NodeConfig) -> Lends:
+        return Lends(
             owner=config.owner,
-            memory=memory.available,
+            memory=self.memory.available,
             seats=config.seats,
-            store=store,
-            showcase=Showcase(catalogue, means.permits, vault),
+            store=self.store,
+            showcase=Showcase(self.catalogue, self.means.permits, self.vault),
             identity=config.identity,
             listen=binds(config)[0].host,
             boxes=config.box_ports,
         )
-        seen = discovery(config)
-        crier = Crier(shunned, transport, seen.sightings, transport.shun)
-        node = await stack.enter_async_context(
-            Node(
-                transport=transport,
-                discovery=seen,
-                protocols=installed.protocols,
-                device=Device(),
-                lends=lends,
-                replies={Outcast.kind: crier.reply},
-            )
-        )
-        await stack.enter_async_context(crier.crying())
-        inside = Insides(
-            node=node,
-            identity=lambda: transport.identity,
-            installed=installed,
-            catalogue=catalogue,
-            store=store,
-            vault=vault,
-            memory=memory,
-            owner=config.owner,
-            seats=config.seats,
-            started=asyncio.get_running_loop().time(),
-        )
-        await stack.enter_async_context(open_control_door(config.control, inside))
-        yield inside
+
+
+@asynccontextmanager
+async def _among_others(
+    config: NodeConfig, transport: HttpTransport, installed: Installed, has: _Has
+) -> AsyncIterator[tuple[Node, View]]:
+    """A node that keeps track of who is alive and who is out, and what it believes."""
+    shunned = Shunned(config.identity, transport.identity.mesh)
+    transport.shunned = shunned.why
+    known, heard = Known(config.state / "known.json"), discovery(config)
+    others = membership(
+        transport,
+        lambda: transport.identity,
+        lambda incarnation: _facts(config, node, has.memory, incarnation),
+        lambda: [*known.sightings, *heard.sightings()],
+        lambda: known.note(others.view, transport.peer),
+    )
+    seen = Present(heard, others.view)
+    crier = Crier(shunned, transport, seen.sightings, transport.shun)
+    node = Node(
+        transport=transport,
+        discovery=seen,
+        protocols=installed.protocols,
+        device=Device(),
+        lends=has.lent(config),
+        replies={Outcast.kind: crier.reply} | dict.fromkeys(QUESTIONS, others.reply),
+    )
+    async with node, others.running(), crier.crying():
+        yield node, others.view
+
+
+def _facts(config: NodeConfig, node: Node, memory: Memory, incarnation: int) -> Facts:
+    speeds = node.speeds()
+    return Facts(
+        peer=str(node.peer),
+        incarnation=incarnation,
+        addresses=advertised(node.addresses, config.interfaces),
+        owner=config.owner,
+        memory=memory.available(),
+        speeds=speeds,
+        serves=tuple(speeds),
+    )
 
 
 def binds(config: NodeConfig) -> tuple[Address, ...]:

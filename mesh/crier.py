@@ -57,7 +57,7 @@ class Crier:
         self._failed: dict[PeerId, int] = {}
         self._wake = asyncio.Event()
 
-    def reply(self, peer: PeerId, question: Frame) -> Message:
+    async def reply(self, peer: PeerId, question: Frame) -> Message:
         """Our lists, for a peer that tells us its own. Raises MeshError: one of those is not signed as it must be."""
         self._hear(unpack(Outcast, question.body))
         self._told[peer] = self._shunned.state

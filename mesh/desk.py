@@ -37,7 +37,7 @@ from mesh.wire import Frame
 
 __all__ = ["Desk", "Reply"]
 
-Reply = Callable[[PeerId, Frame], Message]
+Reply = Callable[[PeerId, Frame], Awaitable[Message]]
 """Answers one kind of question of a peer. Raises MeshError: no, and why."""
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,6 @@ class Desk:
 
     def __init__(
         self,
-        me: PeerId,
         protocols: Mapping[str, Protocol[Any, Any, Any]],
         *,
         table: Table,
@@ -62,7 +61,7 @@ class Desk:
         shelf: Shelf,
         replies: Mapping[str, Reply],
     ) -> None:
-        self._me = me
+        self._me = table.peer
         self._protocols = protocols
         self._table = table
         self._offer = offer
@@ -92,7 +91,7 @@ class Desk:
                 self._seat_of(peer, release.session).end(SessionError(f"Released: {one_line(release.reason)}"))
                 return Released()
         if (reply := self._replies.get(question.kind)) is not None:
-            return reply(peer, question)
+            return await reply(peer, question)
         return self._looked_up(peer, question)
 
     def _looked_up(self, peer: PeerId, question: Frame) -> Message:

@@ -108,7 +108,6 @@ class Node:
         self._device = device
         self._table = Table(transport, find, lends.seats)
         self._desk = Desk(
-            transport.peer,
             self._protocols,
             table=self._table,
             offer=self._offer,
@@ -201,6 +200,11 @@ class Node:
     def traffic(self) -> dict[PeerId, Traffic]:
         """Bytes exchanged with each peer so far."""
         return self._transport.traffic()
+
+    def speeds(self) -> dict[str, float]:
+        """Multiply-adds a second at each protocol, as far as they are measured yet."""
+        done = {name: task for name, task in self._speeds.items() if task.done() and not task.cancelled()}
+        return {name: task.result() for name, task in sorted(done.items()) if task.exception() is None}
 
     async def candidate(self, protocol: str) -> Candidate:
         """What this device itself brings to a job.

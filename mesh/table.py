@@ -33,6 +33,11 @@ class Table:
         self._stack = AsyncExitStack()
         self._open = False
 
+    @property
+    def peer(self) -> PeerId:
+        """Whose seats these are."""
+        return self._transport.peer
+
     async def __aenter__(self) -> Self:
         self._tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
         self._open = True

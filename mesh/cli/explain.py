@@ -76,13 +76,14 @@ def _report(
 ) -> dict[str, Any]:
     from mesh.control import VOCABULARY
     from mesh.inbox import End
+    from mesh.membership.words import VOCABULARY as MEMBERSHIP
 
     return {
         "about": about,
         "promises": list(promises),
         "onlooker": list(_ONLOOKER),
         "words": [_word(word) for word in words],
-        "control": [*map(_word, VOCABULARY), _word(End)],
+        "control": [*map(_word, VOCABULARY), *map(_word, MEMBERSHIP), _word(End)],
         "protocols": list(protocols),
     }
 

@@ -65,6 +65,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         protocols: those that it takes part in.
         missing: those that are installed and did not load, and why.
         in_sight: how many peers it has heard of.
+        view: digest of who it believes to be present; nodes with one view have equal ones.
+        present: how many that are, itself included.
+        renews: whether its certificate is renewed by itself.
         uptime: seconds since it started.
         available: bytes that it would lend now.
         cpu: seconds of all cores that its process has used.
@@ -84,6 +87,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     missing: dict[str, str]
     models: tuple[str, ...]
     in_sight: int
+    view: str
+    present: int
+    renews: bool
     uptime: float
     available: int
     cpu: float
@@ -98,7 +104,10 @@ class PeerView(msgspec.Struct, frozen=True, kw_only=True):
     """What `mesh peers` shows of one peer.
 
     Attributes:
-        state: "ready"; "declined", it said no; "silent", it did not answer; "stranger", somebody else did.
+        state: "ready"; "declined", it said no; "silent", it did not answer; "stranger", somebody else did; "gone", and
+            nobody asked it.
+        alive: what this node's view says: "alive", "suspect", "dead", "left"; "" for one that is not in it yet.
+        since: seconds for which it has said so.
         reason: why it is not ready, as a sentence.
         seconds: from question to answer.
         owner, memory: as it says; memory in bytes that it would lend.
@@ -108,6 +117,8 @@ class PeerView(msgspec.Struct, frozen=True, kw_only=True):
     peer: PeerId
     addresses: tuple[str, ...]
     state: str
+    alive: str = ""
+    since: float = 0.0
     reason: str = ""
     seconds: float = 0.0
     owner: str = ""

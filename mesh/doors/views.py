@@ -9,17 +9,20 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from msgspec.structs import replace
+
 from mesh.control import Offer
 from mesh.doors.language import Fault, PeerView, PlanView, StageView, Status, plain
 from mesh.errors import BadInput, IdentityError, MeshError, PeerDeclined, PeerError, PeerMisbehaved
 from mesh.identity import Identity
+from mesh.membership.view import View
 from mesh.node import Node
 from mesh.plugins import Installed
 from mesh.protocol import Plan, Vault
 from mesh.recruit import Answered
 from mesh.resources import Memory, usage
 from mesh.results import keepers, kept_in
-from mesh.store.catalogue import Catalogue, Manifest
+from mesh.store.catalogue import Catalogue
 from mesh.store.contract import Store
 
 __all__ = ["Insides", "peers", "plan_view", "removed", "status"]
@@ -30,6 +33,7 @@ class Insides:
     """All that a door may reach for.
 
     Attributes:
+        view: who is believed to be present.
         identity: who we are, by the certificate that is shown now.
         owner, seats: as configured.
         started: the loop's time when the node began.
@@ -37,6 +41,7 @@ class Insides:
     """
 
     node: Node
+    view: View
     identity: Callable[[], Identity]
     installed: Installed
     catalogue: Catalogue
@@ -46,10 +51,6 @@ class Insides:
     seats: int
     started: float
     vault: Vault | None = None
-
-    async def model(self, name: str) -> Manifest:
-        """A model of ours, or "NAME@PEER" of another device that lends it. Raises as `find` and `describe` do."""
-        return await self.node.browser.describe(name) if "@" in name else self.catalogue.find(name)
 
 
 def status(inside: Insides) -> Status:
@@ -67,6 +68,9 @@ def status(inside: Insides) -> Status:
         missing=dict(inside.installed.missing),
         models=tuple(inside.catalogue.names()),
         in_sight=len(node.sightings()),
+        view=inside.view.digest.hex(),
+        present=len(inside.view.present()),
+        renews=(inside.identity().certificate.parent / "door.json").exists(),
         uptime=asyncio.get_running_loop().time() - inside.started,
         available=inside.memory.available(),
         cpu=used.cpu,
@@ -92,7 +96,14 @@ async def peers(inside: Insides) -> list[PeerView]:
     for name, answers in sorted(surveys.items()):
         for answer in answers:
             heard.setdefault(answer.sighting.peer, {})[name] = answer
-    return [_peer_view(answers) for _, answers in sorted(heard.items())]
+    found = [_peer_view(answers) for _, answers in sorted(heard.items())]
+    asked = {view.peer for view in found} | {inside.node.peer}
+    found += [
+        PeerView(peer=member.peer, addresses=member.statement.facts.addresses, state="gone")
+        for member in inside.view
+        if member.peer not in asked
+    ]
+    return [_with_life(view, inside.view) for view in sorted(found, key=lambda view: view.peer)]
 
 
 def plan_view(plan: Plan[Any, Any]) -> PlanView:
@@ -126,6 +137,14 @@ def _version() -> str:
         return version("veilmesh")
     except PackageNotFoundError:
         return "not installed"
+
+
+def _with_life(found: PeerView, view: View) -> PeerView:
+    member = view.get(found.peer)
+    if member is None:
+        return found
+    since = asyncio.get_running_loop().time() - member.since
+    return replace(found, alive=member.state.name.lower(), since=since)
 
 
 def _peer_view(answers: dict[str, Answered]) -> PeerView:

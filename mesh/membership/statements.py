@@ -7,6 +7,7 @@ the authority let it in and that it said just this. A later statement has a high
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
@@ -20,7 +21,7 @@ from mesh.errors import BadFrame, ConfigError, IdentityError
 from mesh.identity import attest
 from mesh.ids import PeerId
 
-__all__ = ["Facts", "SignedStatements", "Signer", "Statement", "Statements", "Verifier", "signer", "verifier"]
+__all__ = ["Facts", "SignedStatements", "Signer", "Statement", "Statements", "Verifier", "Voice", "signer", "verifier"]
 
 LARGEST = 4096
 """Bytes of one statement; some 900 are usual."""
@@ -38,7 +39,7 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         leaving: whether it is about to stop on purpose.
         memory: bytes that it would lend.
         speeds: multiply-adds a second, by protocol, as it measured itself.
-        serves: names of models that it would have computed for others.
+        serves: protocols that it takes part in.
     """
 
     peer: str
@@ -86,6 +87,25 @@ class Statements(Protocol):
 
     def check(self, data: bytes) -> Statement:
         """Somebody's. Raises BadFrame: it is none; IdentityError: it proves nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """How a device speaks for itself.
+
+    Attributes:
+        facts: what it says of itself now, with that incarnation.
+        statements: how that is signed, and others' are checked.
+        first: the first incarnation of this run; later than those of earlier ones, best seconds since 1970.
+    """
+
+    facts: Callable[[int], Facts]
+    statements: Statements
+    first: int = 1
+
+    def speak(self, incarnation: int) -> Statement:
+        """A statement of now."""
+        return self.statements.make(self.facts(incarnation))
 
 
 Signer = Callable[[bytes], bytes]

@@ -15,12 +15,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
+import msgspec
+
 from mesh.contracts import Sighting, Transport
 from mesh.control import ask
 from mesh.errors import BadFrame, IdentityError, MeshError
 from mesh.ids import PeerId
 from mesh.membership.pace import Pace
-from mesh.membership.statements import Facts, Statement, Statements
+from mesh.membership.statements import Facts, Statement, Voice
 from mesh.membership.view import MOST, Member, Rumour, State, View
 from mesh.membership.words import Alive, Look, Ping, Seen, Sync
 from mesh.messages import Message, unpack
@@ -38,18 +40,16 @@ NEWS = 24
 CURIOUS = 4
 """How many devices, on average, look for themselves when they hear of a suspicion."""
 
-MakeFacts = Callable[[int], Facts]
-"""What this device says of itself now, with that incarnation."""
+SELDOM = 60.0
+"""Seconds after which somebody who cannot be reached is tried again at the latest."""
 
 
 class Membership:
     """One node's part.
 
     Args:
-        facts: of this device.
-        statements: how they are signed, and others' are checked.
+        voice: of this device.
         seeds: who may be about, by whatever other way: mDNS, a list, those of last time.
-        first: the first incarnation; later than that of an earlier life, best seconds since 1970.
         chance: decides whom to probe and tell. Nothing secret depends on it.
         changed: called after each change of the view.
     """
@@ -57,11 +57,9 @@ class Membership:
     def __init__(
         self,
         transport: Transport,
-        statements: Statements,
-        facts: MakeFacts,
+        voice: Voice,
         seeds: Callable[[], Sequence[Sighting]],
         *,
-        first: int,
         chance: random.Random,
         pace: Pace | None = None,
         changed: Callable[[], None] = lambda: None,
@@ -70,18 +68,18 @@ class Membership:
         self.health = 0
         self._me = transport.peer
         self._transport = transport
-        self._statements = statements
-        self._facts = facts
+        self._voice = voice
         self._seeds = seeds
         self._chance = chance
         self._pace = pace or Pace()
         self._changed = changed
-        self._incarnation = first
+        self._incarnation = voice.first
         self._news: dict[str, tuple[Rumour, int]] = {}
         self._round: list[PeerId] = []
         self._ring = False
         self._synced = 0.0
         self._probing: set[PeerId] = set()
+        self._again: dict[PeerId, tuple[float, float]] = {}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -120,9 +118,9 @@ class Membership:
 
     async def leave(self) -> None:
         """Tell a few that this device stops on purpose; they tell the others."""
-        facts = self._facts(self._incarnation + 1)
-        goodbye = self._statements.make(Facts(facts.peer, facts.incarnation, leaving=True))
-        rumour = Rumour(str(self._me), int(State.LEFT), facts.incarnation, goodbye.data)
+        last = Facts(str(self._me), self._incarnation + 1, leaving=True)
+        goodbye = self._voice.statements.make(last)
+        rumour = Rumour(str(self._me), int(State.LEFT), last.incarnation, goodbye.data)
         others = self._others()
         told = self._chance.sample(others, min(self._pace.fan, len(others)))
         try:
@@ -141,7 +139,7 @@ class Membership:
 
     def _hear(self, rumour: Rumour) -> None:
         if rumour.statement and self._is_later(rumour):
-            statement = self._statements.check(rumour.statement)
+            statement = self._voice.statements.check(rumour.statement)
             if statement.peer != rumour.peer:
                 raise IdentityError("a rumour brings a statement of another device")
             self._take(statement)
@@ -189,8 +187,7 @@ class Membership:
     # What is said
 
     def _speak(self) -> None:
-        facts = self._facts(self._incarnation)
-        self._take(self._statements.make(facts))
+        self._take(self._voice.speak(self._incarnation))
 
     def _spread(self, rumour: Rumour) -> None:
         self._news[rumour.peer] = (rumour, self._pace.spread(len(self.view)))
@@ -321,18 +318,38 @@ class Membership:
 
     async def _seek(self) -> None:
         while True:
-            strangers = [seen for seen in self._seeds() if self._is_missing(seen.peer)]
+            now = self._now()
+            missing = [seen for seen in self._seeds() if self._is_missing(seen.peer)]
+            strangers = [seen for seen in missing if self._again.get(seen.peer, (now, 0.0))[0] <= now]
             lost = [member for member in self.view if member.state is State.DEAD]
             if lost:  # after a split the two sides look for each other
                 member = self._chance.choice(lost)
                 strangers.append(Sighting(member.peer, member.statement.facts.places()))
             for seen in self._chance.sample(strangers, min(self._pace.fan, len(strangers))):
                 self._tasks.create_task(self._sync_at(seen))
+            self._keep_current()
             present = self._others()
             if present and self._now() - self._synced > self._pace.sync * (0.5 + self._chance.random()):
                 self._synced = self._now()
                 self._tasks.create_task(self._sync_with(self._chance.choice(present).peer))
             await asyncio.sleep(self._pace.seek * (0.5 + self._chance.random()))
+
+    def _put_off(self, peer: PeerId) -> None:
+        """Do not try that one again too soon: many that announce themselves are of other meshes, or gone."""
+        _, pause = self._again.pop(peer, (0.0, self._pace.seek))
+        if len(self._again) >= MOST:
+            self._again.clear()
+        self._again[peer] = (self._now() + pause, min(2 * pause, SELDOM))
+
+    def _keep_current(self) -> None:
+        """Speak again where what was said is no longer true. Memory comes and goes: only much of it is worth a word."""
+        mine = self.view.get(self._me)
+        if mine is None:
+            return
+        said, now = mine.statement.facts, self._voice.facts(self._incarnation)
+        alike = msgspec.structs.replace(now, memory=said.memory) == said
+        if not alike or not said.memory / 2 <= now.memory <= said.memory * 2:
+            self.speak()
 
     def _is_missing(self, peer: PeerId) -> bool:
         known = self.view.get(peer)
@@ -347,7 +364,9 @@ class Membership:
         try:
             answer = await ask(self._transport, seen, self._everything(), Sync)
             self._hear_all(answer.members[:MOST])
+            self._again.pop(seen.peer, None)
         except MeshError as error:
+            self._put_off(seen.peer)
             log.debug("no views exchanged with peer=%s: %s", seen.peer.short, error)
 
     def _others(self) -> list[Member]:

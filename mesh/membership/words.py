@@ -5,7 +5,7 @@ from __future__ import annotations
 from mesh.membership.view import Rumour
 from mesh.messages import Message, message
 
-__all__ = ["VOCABULARY", "Alive", "Look", "Ping", "Seen", "Sync"]
+__all__ = ["QUESTIONS", "VOCABULARY", "Alive", "Look", "Ping", "Seen", "Sync"]
 
 
 @message("mesh.ping", reveals="who this device believes to be in the mesh, and what those say of themselves")
@@ -46,3 +46,6 @@ class Sync(Message, frozen=True):
 
 
 VOCABULARY: tuple[type[Message], ...] = (Ping, Alive, Look, Seen, Sync)
+
+QUESTIONS = (Ping.kind, Look.kind, Sync.kind)
+"""What a node is asked, by kind."""

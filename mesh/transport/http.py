@@ -61,10 +61,11 @@ class HttpTransport(Transport):
             2 / heartbeat packets a second each way. The same throughout a mesh.
         patience: how long we wait for others.
         guard: how much patience and room there is for whoever connects.
-        shunned: why nothing is to be had to do with a peer, whatever it can prove; None if there is no reason.
 
     Attributes:
         identity: who we are, by the certificate that we show now.
+        shunned: says why nothing is to be had to do with a peer, whatever it can prove; None if there is no reason.
+            May be replaced before the transport serves.
     """
 
     def __init__(
@@ -76,12 +77,12 @@ class HttpTransport(Transport):
         heartbeat: float = 10.0,
         patience: Patience | None = None,
         guard: GuardLimits | None = None,
-        shunned: Callable[[PeerId], str | None] = lambda _peer: None,
     ) -> None:
         self.peer = identity.peer
         self.identity = identity
+        self.shunned: Callable[[PeerId], str | None] = lambda _peer: None
         self._bind = (bind,) if isinstance(bind, Address) else tuple(bind)
-        self._terms = Terms(identity, limits or Limits(), heartbeat, patience or Patience(), shunned)
+        self._terms = Terms(identity, limits or Limits(), heartbeat, patience or Patience(), self._shunned)
         self._guard_limits = guard or GuardLimits()
         self._open: _Open | None = None
 
@@ -152,7 +153,7 @@ class HttpTransport(Transport):
     def shun(self) -> None:
         """Drop the channels of those who have become shunned. Whoever shares a session with them sees them lost."""
         for channel in list(self._open.channels) if self._open else ():
-            if self._terms.shunned(channel.peer) is not None:
+            if self.shunned(channel.peer) is not None:
                 channel.abort()
 
     def traffic(self) -> dict[PeerId, Traffic]:
@@ -161,8 +162,11 @@ class HttpTransport(Transport):
     def channels(self) -> int:
         return len(self._open.channels) if self._open else 0
 
+    def _shunned(self, peer: PeerId) -> str | None:
+        return self.shunned(peer)
+
     def _require_welcome(self, peer: PeerId) -> None:
-        if (reason := self._terms.shunned(peer)) is not None:
+        if (reason := self.shunned(peer)) is not None:
             raise PeerDeclined(peer, reason)
 
     def _now(self) -> _Open:

@@ -30,7 +30,7 @@ def test_a_mesh_grows_from_one_device(tmp_path: Path) -> None:
         joined = told("join", token, "--interface", "lo", state=there)
         with neighbour(there, *QUIET) as second:
             assert (joined["mesh"], joined["peer"]) == ("oak-street", second.ready["peer"])
-            assert [peer["state"] for peer in told("peers", state=there)] == ["ready"]
+            assert seen_by(there) == {first["peer"]: "ready"}
             assert "runs on" in told("leave", state=there, code=78)
         assert [one["used"] for one in told("invite", "--list", state=here)] == [1]
         assert told("leave", state=there) == {"left": str(there / "identity"), "told": "true"}
@@ -94,15 +94,19 @@ def test_a_revoked_device_is_shunned_by_all(tmp_path: Path) -> None:
             assert await_state(good, peer, "ready")
             assert told("ca", "revoke", peer, state=here)["spread"] == "true"
             assert await_state(good, peer, "declined")
-            assert {one["state"] for one in told("peers", state=bad)} == {"declined"}
+            assert set(seen_by(bad).values()) == {"declined"}
     assert set(told("ca", "list", state=here)["removed"]) == {peer}
 
 
 def await_state(device: Path, peer: str, state: str) -> bool:
     """Whether the device comes to see the peer so."""
     # Each question takes as long as its answer, so this is not endless.
-    seen = ([one["state"] for one in told("peers", state=device) if one["peer"] == peer] for _ in range(10))
-    return any(state in states for states in seen)
+    return any(seen_by(device).get(peer) == state for _ in range(10))
+
+
+def seen_by(device: Path) -> dict[str, str]:
+    """Whom it sees of its own mesh; on a busy machine there are others' nodes about."""
+    return {one["peer"]: one["state"] for one in told("peers", state=device) if one["state"] != "stranger"}
 
 
 def test_the_doctor_says_what_is_wrong_and_writes_it_down(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from mesh.blobs import BlobRef
 from mesh.client import Client
 from mesh.doors.control import open_control_door
 from mesh.doors.views import Insides
+from mesh.membership.view import View
 from mesh.plugins import Installed
 from mesh.resources import Memory as Resources
 from mesh.store.catalogue import Catalogue, Manifest, Port
@@ -79,6 +80,7 @@ async def open_house(folder: Path, *, pace: float = 0.001, devices: int = 3) -> 
     async with City(tier, devices, equip) as city:
         inside = Insides(
             node=city.nodes[0],
+            view=View(),
             identity=lambda: identity,
             installed=Installed((Echo(), *equip(0).protocols), {"smpc": "it needs torch."}),
             catalogue=Catalogue(folder / "models", store),

@@ -15,7 +15,7 @@ from mesh.control import Declined, framed
 from mesh.errors import MeshError
 from mesh.ids import PeerId, SessionId
 from mesh.membership.pace import Pace
-from mesh.membership.statements import Facts, Statement
+from mesh.membership.statements import Facts, Statement, Voice
 from mesh.membership.swim import Membership
 from mesh.membership.view import State
 from mesh.transport.virtual import Link, VirtualNetwork
@@ -95,10 +95,8 @@ async def neighbourhood(
             seeds = [Sighting(other, (Address(other, 0),)) for other in found.peers[:acquainted] if other != peer]
             node = Membership(
                 transport,
-                PlainStatements(),
-                partial(_facts, peer),
+                Voice(partial(_facts, peer), PlainStatements()),
                 partial(list, seeds),
-                first=1,
                 chance=random.Random(f"{seed} {number}"),
                 pace=pace,
             )

@@ -16,6 +16,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("mesh.control", "mesh.ledger", "mesh.blame", "mesh.plugins"),
     (
         "mesh.crier",
+        "mesh.membership",
         "mesh.recruit",
         "mesh.seat",
         "mesh.questions",

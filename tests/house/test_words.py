@@ -10,6 +10,7 @@ import pytest
 
 from mesh import control
 from mesh.inbox import End
+from mesh.membership import words as membership
 from mesh.messages import Message
 from mesh.protocol import Means, Protocol
 from tests.house.source import PRODUCT
@@ -51,7 +52,11 @@ def test_a_protocol_states_what_it_promises(name: str) -> None:
 
 def test_every_message_is_in_a_vocabulary() -> None:
     """No message class is declared and then left out of what its protocol states."""
-    stated = {word for protocol in PROTOCOLS.values() for word in protocol.vocabulary} | {*control.VOCABULARY, End}
+    stated = {word for protocol in PROTOCOLS.values() for word in protocol.vocabulary} | {
+        *control.VOCABULARY,
+        *membership.VOCABULARY,
+        End,
+    }
     assert set() == {word.__qualname__ for word in _all_words()} - {word.__qualname__ for word in stated}
     assert set() == set(_all_words()) - stated
 

@@ -165,7 +165,7 @@ def counted(crier: Crier, calls: list[PeerId]) -> Answer:
     async def answer(peer: PeerId, question: Frame) -> Frame:
         calls.append(peer)
         try:
-            return framed(crier.reply(peer, question))
+            return framed(await crier.reply(peer, question))
         except MeshError as error:
             return framed(Declined(reason=str(error)))
 
