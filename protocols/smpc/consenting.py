@@ -75,22 +75,35 @@ def _lender_trouble(plan: PrivatePlan, rank: Rank, means: Means) -> str | None:
     offered = _offered(plan, means)
     if offered is None:  # one sentence for both: who may not have a model is not told whether there is one
         return f"I offer you no model {spec.model[:80]!r}: whose device this is may, with `offers` in its settings."
-    if offered != spec.program:
+    if offered.program != spec.program:
         return f"My model {spec.model!r} is another by now: ask for it again."
     if not spec.hides_model:
         return "The plan would tell my model to the three that compute: only ask for it with the model secret."
+    if spec.fraction != offered.fraction:  # answers that have wrapped around tell more of a model than right ones
+        return f"My model is computed with {offered.fraction} fractional bits: ask for no other number of them."
+    return _entrusted_trouble(plan, means)
+
+
+def _entrusted_trouble(plan: PrivatePlan, means: Means) -> str | None:
     computing = (stage.peer for stage in plan.stages if stage.task.party is not None)
     if strangers := [peer for peer in computing if not means.permits.entrusts(peer)]:
         return f"{strangers[0].short} is to hold shares of my model, and is not among the `parties` of my settings."
     return None
 
 
-def _offered(plan: PrivatePlan, means: Means) -> Program | None:
+class _Offered(msgspec.Struct):
+    """The fields of a model's spec that a plan must agree with."""
+
+    program: Program
+    fraction: int = 18
+
+
+def _offered(plan: PrivatePlan, means: Means) -> _Offered | None:
     """What we would let who asks compute under the name that it wants."""
     if not means.permits.offers_to(plan.spec.model, plan.roster[ASKER]):
         return None
     try:
-        return msgspec.convert(means.model(plan.spec.model).get("program"), Program)
+        return msgspec.convert(means.model(plan.spec.model), _Offered)
     except (BadInput, msgspec.ValidationError):
         return None
 

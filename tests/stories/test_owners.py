@@ -183,6 +183,7 @@ def test_what_is_kept_no_more_is_refused_and_the_rest_goes_on(tmp_path: Path) ->
         ({1: Permits(offers=(("digits", "a" * 52),))}, {}, "offer you no model"),
         ({1: Permits(offers=(("digits", "anyone"),), parties=("a" * 52,))}, {}, "parties"),
         ({}, {"secret": "input"}, "would tell my model"),
+        ({}, {"fraction": 30}, "computed with 18 fractional bits: ask for no other"),
         ({2: Permits()}, {"receiver": 2, "name": "a"}, "take no results"),
         ({}, {"receiver": 2}, "no name"),
         ({0: Permits(parties=("a" * 52,))}, {}, "`parties` in our settings"),
