@@ -4,7 +4,8 @@
 
 on each of three devices. Where the script says `crypten.init()`, it means `crypten_bridge.init()`. With `--mpc` before
 the script its tensors are CrypTen's own, for two devices or more; the last device named in RENDEZVOUS makes their
-triples, and runs `--deal` instead of a script.
+triples, and runs `--deal` instead of a script. With `--checked` a party that cheats is found out before anything is
+opened.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ def main() -> None:
     if sys.argv[1:2] == ["--mpc"]:
         crypten.cfg.mpc.provider = "TTP"
         crypten.init = functools.partial(init, kind="mpc")
+        del sys.argv[1]
+    elif sys.argv[1:2] == ["--checked"]:
+        crypten.init = functools.partial(init, checked=True)
         del sys.argv[1]
     if len(sys.argv) < 2:
         raise BadInput("Say which script to run: python -m protocols.smpc.crypten_bridge SCRIPT [ARGUMENT ...]")

@@ -66,14 +66,10 @@ class Arithmetic(Shared):
         """(batch, channels, height, width) with (outputs, channels / groups, height, width)."""
         return self._times(partial(convolve, geometry=geometry_of(stride, padding, dilation, groups)), kernel)
 
-    def conv1d(self, kernel: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1) -> Self:
+    def conv1d(self, kernel: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1) -> Any:
         """(batch, channels, length) with (outputs, channels / groups, length)."""
-        geometry = geometry_of(as_pair(stride, 1), as_pair(padding, 0), as_pair(dilation, 1), groups)
-
-        def operation(rows: Words, weights: Words) -> Words:
-            return convolve(rows[:, :, None], weights[:, :, None], geometry)[:, :, 0]
-
-        return self._times(operation, kernel)
+        layout = {"stride": as_pair(stride, 1), "padding": as_pair(padding, 0), "dilation": as_pair(dilation, 1)}
+        return self.unsqueeze(2).conv2d(kernel.unsqueeze(2), groups=groups, **layout).squeeze(2)
 
     def conv_transpose2d(self, kernel: Any, bias: None = None, **layout: Any) -> Self:
         """`layout`: stride, padding, output_padding, groups and dilation, as torch has them."""

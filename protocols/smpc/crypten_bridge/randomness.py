@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from protocols.smpc.replicated.bits import lifted
+from protocols.smpc.replicated.bits import to_ring
 from protocols.smpc.replicated.link import PARTIES, Words
 from protocols.smpc.replicated.party import Party
 from protocols.smpc.replicated.polynomial import below
@@ -29,11 +29,5 @@ def uniform(party: Party, shape: tuple[int, ...]) -> Secret:
 
     total = Secret(drawn(party.rank), drawn((party.rank + 1) % PARTIES))
     under = below(party, total, np.array([1 << bits, 2 << bits], np.uint64), bits=bits + 3)
-    part = lifted(party, under)
-    if part is None:
-        return party.reshare(None, shape)
-    whole = np.uint64(1 << bits)
-    mine = total.total if party.rank == 1 else total.second
-    carried: Words = part.reshape(2, *shape).sum(0, dtype=np.uint64)  # how many of the two edges the sum is under
-    out = mine + carried * whole - (whole * np.uint64(2) if party.rank == 1 else np.uint64(0))
-    return party.reshare(np.asarray(out), shape)
+    beyond = party.add(-to_ring(party, under).sum(0), np.array([2], np.uint64))  # how many whole ones the sum has
+    return total - beyond.times(1 << bits)

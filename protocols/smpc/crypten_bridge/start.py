@@ -21,6 +21,7 @@ from protocols.smpc.crypten_bridge.names import crypten
 from protocols.smpc.crypten_bridge.session import become
 from protocols.smpc.crypten_bridge.tensor import KIND
 from protocols.smpc.replicated.channels import ChannelLink
+from protocols.smpc.replicated.checked.party import CheckedParty
 from protocols.smpc.replicated.link import PARTIES, Link, Words
 from protocols.smpc.replicated.party import Party
 from protocols.smpc.replicated.randomness import KEY_BYTES, Correlated
@@ -37,7 +38,9 @@ def init(
     Args:
         config_file, party_name: as CrypTen has them.
         rendezvous: who takes part, as `mesh.transport.blocking_url` says it; otherwise the variable RENDEZVOUS.
-        settings: `kind`, replicated3 or mpc; `fraction`, the fractional bits of numbers, 18 unless said otherwise.
+        settings: `kind`, replicated3 or mpc; `fraction`, the fractional bits of numbers, 18 unless said otherwise;
+            `checked`, whether a party that cheats is to be found out before anything is opened (replicated3; see
+            `replicated.checked` for what that promises, and it is much slower).
 
     Raises:
         ConfigError: nobody says who takes part; not three parties for replicated3; a provider of triples that is
@@ -45,8 +48,9 @@ def init(
         MeshError: whatever keeps the parties from meeting.
     """
     kind, fraction = settings.pop("kind", KIND), settings.pop("fraction", FixedPoint().fraction)
+    checked = settings.pop("checked", False)
     if settings.keys() - {"device"} or kind not in (KIND, "mpc"):
-        raise ConfigError(f"init() knows kind={KIND!r}, kind='mpc', fraction= and rendezvous=, and nothing else.")
+        raise ConfigError(f"init() knows kind={KIND!r} or 'mpc', fraction=, checked= and rendezvous=, no more.")
     if config_file is not None:
         crypten.cfg.load_config(config_file)
     dealt = kind == "mpc"
@@ -63,7 +67,7 @@ def init(
     _begin(None, party_name)
     crypten.set_default_cryptensor_type(kind)
     if kind == KIND:
-        become(_party(_links(), FixedPoint(fraction)))
+        become(_party(_links(), FixedPoint(fraction), checked=checked))
 
 
 def deal(rendezvous: str | None = None) -> None:
@@ -122,9 +126,10 @@ def _links() -> Links:
     return links
 
 
-def _party(links: Links, fixed: FixedPoint) -> Party:
+def _party(links: Links, fixed: FixedPoint, *, checked: bool) -> Party:
     link = ChannelLink(links)
-    return Party(link, Correlated(link.rank, agreed_keys(link), b"crypten"), fixed)
+    randomness = Correlated(link.rank, agreed_keys(link), b"crypten")
+    return CheckedParty(link, randomness, fixed) if checked else Party(link, randomness, fixed)
 
 
 _begin: Any = crypten.init

@@ -169,3 +169,21 @@ def test_a_models_state_is_saved_and_loaded_as_shares() -> None:
 
     expected, got = together(program)
     assert float((expected - got).abs().max()) <= 1e-4
+
+
+def test_a_training_step_with_abort_is_the_same_step() -> None:
+    """Every operation that a step takes runs on a checked party as well, random numbers among them."""
+    torch.manual_seed(0)
+    original, ((x, y),) = converted(perceptron(4, 5, 3), (6, 4)), batches(1, 6, 4)
+
+    def program() -> Any:
+        private = copy.deepcopy(original).encrypt(src=0)
+        private.train()
+        crypten.nn.CrossEntropyLoss()(private(crypten.cryptensor(x, src=1)), crypten.cryptensor(y, src=2)).backward()
+        private.update_parameters(0.1)
+        drawn = crypten.rand(50).get_plain_text()
+        assert 0 <= float(drawn.min()) <= float(drawn.max()) < 1
+        return [weights.get_plain_text() for weights in private.parameters()]
+
+    for plain, checked in zip(together(program), together(program, checked=True), strict=True):
+        assert float((plain - checked).abs().max()) <= 1e-4

@@ -11,6 +11,7 @@ import torch
 from protocols.smpc.crypten_bridge.names import crypten
 from protocols.smpc.crypten_bridge.session import become
 from protocols.smpc.crypten_bridge.tensor import KIND, ReplicatedTensor
+from protocols.smpc.replicated.checked.party import CheckedParty
 from protocols.smpc.replicated.local import LocalLink, connect, run_together
 from tests.unit.protocols.smpc.parties import party_on
 
@@ -36,14 +37,14 @@ def _split_up() -> None:
 _split_up()
 
 
-def together(program: Callable[[], Any], *, timeout: float = 60.0) -> Any:
+def together(program: Callable[[], Any], *, timeout: float = 60.0, checked: bool = False) -> Any:
     """Run a script of CrypTen's at all three, and return what it gives at party 0, once all gave the same.
 
-    `program` returns tensors of torch's, in any nesting of lists and tuples.
+    `program` returns tensors of torch's, in any nesting of lists and tuples. `checked`: with abort.
     """
 
     def at(link: LocalLink) -> Any:
-        taking_part(link)
+        taking_part(link, checked=checked)
         return program()
 
     results = run_together(connect(timeout=timeout), at)
@@ -53,11 +54,12 @@ def together(program: Callable[[], Any], *, timeout: float = 60.0) -> Any:
     return results[0]
 
 
-def taking_part(link: LocalLink) -> None:
+def taking_part(link: LocalLink, *, checked: bool = False) -> None:
     """Make the thread that calls this the party of that link."""
     _MINE.generator = torch.Generator()
     _MINE.generator.manual_seed(3)
-    become(party_on(link))
+    party = party_on(link)
+    become(CheckedParty(link, party.randomness, party.fixed) if checked else party)
 
 
 def opened(function: Callable[..., Any], *values: Any, **settings: Any) -> Any:
