@@ -18,7 +18,7 @@ _ONE = np.uint64(1)
 
 
 def choose_deal(plane: Words, flag: Words) -> None:
-    """At rank 0: (size,) rank 2's half of u turned into rank 1's."""
+    """At rank 0: (size,) one rank's half of u turned into the other's."""
     if (native := compiled()) is not None:
         native("choose_deal", plane, flag.size, len(plane), flag)
         return
@@ -26,7 +26,7 @@ def choose_deal(plane: Words, flag: Words) -> None:
 
 
 def keep(plane: Words, total: Words, value: Words) -> None:
-    """At rank 0: rank 2's half of u times a mask turned into rank 1's.
+    """At rank 0: one rank's half of u times a mask turned into the other's.
 
     Args:
         total, value: (stacks, size), contiguous: the mask, and the half; one bit of u for a whole column.

@@ -23,7 +23,7 @@ __all__ = ["Hand", "Party"]
 
 T = TypeVar("T")
 
-_LARGE = 2**16  # bytes
+_LARGE = 2**16  # bytes of an array that is worth sending to rank 2 in its turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Hand:
         shape, dtype: of the array; known to everybody.
         secret: makes it; needed, and called, at rank 0 only.
         bitwise: whether the halves give it under exclusive or, rather than by addition.
-        blend: instead of `secret`, turns rank 2's half into rank 1's in place, without ever laying the secret out.
+        blend: instead of `secret`, turns one rank's half into the other's in place, without laying the secret out.
     """
 
     shape: tuple[int, ...]
@@ -44,7 +44,7 @@ class Hand:
     blend: Callable[[Words], None] | None = None
 
     def other_half(self, half: Words) -> Words:
-        """Rank 1's half, in the place of rank 2's. Raises Misuse: nothing says what the secret is."""
+        """The other rank's half, in the place of one's. Raises Misuse: nothing says what the secret is."""
         if self.blend is not None:
             self.blend(half)
             return half

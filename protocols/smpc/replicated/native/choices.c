@@ -8,7 +8,7 @@
     for (i64 i = 0, at = 0, w; at < n; i++, at += columns)                                                             \
         if ((w = n - at < columns ? n - at : columns) > 0)
 
-/* flag: rank 2's half of the bit, turned into rank 1's. */
+/* flag: one rank's half of the bit, turned into the other's. */
 INLINE void choose_deal_work(int level, const u64 *plane, i64 n, i64 columns, u64 *flag) {
     (void)level;
     EACH_ROW
@@ -16,7 +16,7 @@ INLINE void choose_deal_work(int level, const u64 *plane, i64 n, i64 columns, u6
 }
 EVERYWHERE(choose_deal, (int level, const u64 *plane, i64 n, i64 columns, u64 *flag), (level, plane, n, columns, flag))
 
-/* value: rank 2's half of the bit times total, turned into rank 1's. */
+/* value: one rank's half of the bit times total, turned into the other's. */
 INLINE void keep_work(int level, const u64 *plane, i64 n, i64 columns, i64 stacks, const u64 *total, u64 *value) {
     (void)level;
     EACH_ROW
