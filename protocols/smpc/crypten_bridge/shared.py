@@ -147,6 +147,10 @@ class Shared(CrypTensor):  # type: ignore[misc]  # CrypTen is not annotated
         self._tensor.write(other._tensor)
         return self
 
+    def set(self, enc_tensor: Any) -> Self:
+        """Take over another tensor's values, or party 0's numbers: initializers draw others at every party."""
+        return self.copy_(enc_tensor if isinstance(enc_tensor, Shared) else type(self)(enc_tensor))
+
     def to(self, *args: Any, **settings: Any) -> Self:
         """Stay: there is one device and one kind of sharing. Raises BadInput: another was asked for."""
         for one in (*args, *settings.values()):

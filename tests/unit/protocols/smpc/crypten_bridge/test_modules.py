@@ -155,6 +155,18 @@ def test_batch_norm_learns_and_keeps_its_averages() -> None:
     assert 1.0 == pytest.approx(float(got.var()), abs=0.1)
 
 
+def test_an_initializer_sets_what_party_0_draws() -> None:
+    """Each party draws other numbers; the secret has one value, which all three open alike."""
+
+    def program() -> Any:
+        weights = crypten.cryptensor(torch.zeros(20, 20))
+        crypten.nn.init.uniform_(weights, 1.0, 2.0)
+        return weights.get_plain_text()
+
+    drawn = together(program)
+    assert 1.0 - 1e-5 <= float(drawn.min()) < float(drawn.max()) <= 2.0 + 1e-5
+
+
 def test_a_models_state_is_saved_and_loaded_as_shares() -> None:
     """`state_dict` of a secret model fits into another, which then computes the same."""
     torch.manual_seed(0)
