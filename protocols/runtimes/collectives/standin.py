@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 import torch.distributed as dist
@@ -31,7 +32,8 @@ def places(rank: int, size: int, host: str, port: int) -> Mapping[str, str]:
 
 
 def stand_in(url: str, rank: int, size: int) -> None:
-    """From now on, in this process, `init_process_group` and `new_group` mean the mesh backend, which is registered.
+    """From now on, in this process, `init_process_group` and `new_group` mean the mesh backend, which is registered,
+    and what torch has for gloo alone is there.
 
     Args:
         url: where to meet, as an init method of the mesh backend.
@@ -39,11 +41,21 @@ def stand_in(url: str, rank: int, size: int) -> None:
     """
     _replace("init_process_group", _meeting(dist.init_process_group, url, rank, size))
     _replace("new_group", _grouping(dist.new_group))
+    _replace("monitored_barrier", _monitored_barrier)
 
 
 def _replace(name: str, function: Callable[..., Any]) -> None:
     setattr(dist, name, function)
     setattr(distributed_c10d, name, function)
+
+
+def _monitored_barrier(group: Any = None, timeout: timedelta | None = None, wait_all_ranks: bool = False) -> None:
+    """torch has it for gloo alone; every barrier of ours names who is missing."""
+    settings = distributed_c10d.BarrierOptions()
+    settings.asyncOp = False
+    if timeout is not None:
+        settings.timeout = timeout
+    (group or dist.group.WORLD).barrier(settings).wait()
 
 
 def _meeting(original: Callable[..., Any], url: str, rank: int, size: int) -> Callable[..., Any]:
