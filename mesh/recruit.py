@@ -78,7 +78,7 @@ class Recruiter:
             try:
                 plan, session = protocol.plan(spec, candidates), new_session(myself.peer, secrets.token_bytes(8))
             except NoPlan as error:
-                raise NoPlan(" ".join([str(error), *(f"Said no: {no}" for no in refusals.values())])) from error
+                raise NoPlan(" ".join([str(error), *(f"Left out: {no}" for no in refusals.values())])) from error
             if (reason := protocol.consent(plan, Rank(0))) is not None:
                 raise NoPlan(f"This device does not take part in its own plan: {reason}")
             noes = await self._invite(plan, session)

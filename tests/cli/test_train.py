@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import ExitStack
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import pytest
 
 from mesh.authority import Authority
-from tests.cli.street import acquainted, mesh, neighbour
+from tests.cli.street import Neighbour, acquainted, mesh, neighbour
 from tests.harness.training_street import by_columns, write_csv
 
 RECIPE = """
@@ -31,24 +34,38 @@ labels = false
 """
 
 
-def test_two_owners_train_with_a_third_and_use_the_shares(tmp_path: Path) -> None:
-    """`mesh train` writes the model of plain training; `mesh infer` has the three compute it from what they kept."""
+@contextmanager
+def clinics(folder: Path) -> Iterator[list[Neighbour]]:
+    """Three nodes that have met; the same ones again, if they were here before."""
     case, names = by_columns(), ("ada", "bob", "cyd")
-    (tmp_path / "risk.toml").write_text(RECIPE)
-    np.savez(tmp_path / "rows.npz", x=case.x[:3, None].astype(np.float32))
-    authority = Authority.create(tmp_path / "authority", mesh="test")
     with ExitStack() as stack:
         nodes = []
         for number, name in enumerate(names):
-            authority.issue(tmp_path / name / "identity")
             lines = [f'owner = "{name}"\n']
             if number in case.tables:
-                table = write_csv(tmp_path / f"{name}.csv", *case.tables[number])
+                table = write_csv(folder / f"{name}.csv", *case.tables[number])
                 lines += [f'tables = ["patients={table}"]\n', 'trains = ["patients=anyone"]\n']
-            (tmp_path / f"{name}.toml").write_text("".join(lines))
-            flags = ("--config", str(tmp_path / f"{name}.toml"))
-            nodes.append(stack.enter_context(neighbour(tmp_path / name, *flags)))
+            (folder / f"{name}.toml").write_text("".join(lines))
+            flags = ("--config", str(folder / f"{name}.toml"))
+            nodes.append(stack.enter_context(neighbour(folder / name, *flags)))
         asyncio.run(acquainted(nodes))
+        yield nodes
+
+
+def admit(folder: Path) -> None:
+    """An identity for each."""
+    authority = Authority.create(folder / "authority", mesh="test")
+    for name in ("ada", "bob", "cyd"):
+        authority.issue(folder / name / "identity")
+
+
+def test_two_owners_train_with_a_third_and_use_the_shares(tmp_path: Path) -> None:
+    """`mesh train` writes the model of plain training; `mesh infer` has the three compute it from what they kept."""
+    case = by_columns()
+    (tmp_path / "risk.toml").write_text(RECIPE)
+    np.savez(tmp_path / "rows.npz", x=case.x[:3, None].astype(np.float32))
+    admit(tmp_path)
+    with clinics(tmp_path) as nodes:
         state = nodes[0].state
         ran = mesh("train", tmp_path / "risk.toml", "--out", tmp_path / "risk.onnx", "--json", state=state)
         assert 0 == ran.returncode, ran.stderr
@@ -56,9 +73,7 @@ def test_two_owners_train_with_a_third_and_use_the_shares(tmp_path: Path) -> Non
         command = ("infer", "risk", "--input", tmp_path / "rows.npz", "--out", tmp_path / "out.npz")
         asked = mesh(*command, "--mode", "private", state=state)
         assert 0 == asked.returncode, asked.stderr
-        again = json.loads(mesh("train", tmp_path / "risk.toml", "--json", state=state).stdout)
     assert (12, "risk", []) == (told["steps"], told["served"], told["losses"])
-    assert 12 == again["resumed_after"]
     weights = case.plain().weights
     expected = 1 / (1 + np.exp(-case.x[:3] @ weights[:-1] - weights[-1]))
     session = onnxruntime.InferenceSession(tmp_path / "risk.onnx", providers=["CPUExecutionProvider"])
@@ -66,6 +81,40 @@ def test_two_owners_train_with_a_third_and_use_the_shares(tmp_path: Path) -> Non
     np.testing.assert_allclose(expected, np.asarray(told_here).reshape(-1), atol=2e-3)
     with np.load(tmp_path / "out.npz") as answers:
         np.testing.assert_allclose(expected, answers["y"].reshape(-1), atol=2e-3)
+
+
+@pytest.mark.slow
+def test_all_nodes_killed_at_once_cost_no_more_than_the_last_steps(tmp_path: Path) -> None:
+    """SIGKILL in the midst of it; the same nodes started again, the same command goes on, to the same model."""
+    recipe, case = tmp_path / "risk.toml", by_columns(epochs=400)
+    recipe.write_text(RECIPE.replace("epochs = 4", "epochs = 400\ncheckpoint = 50"))
+    admit(tmp_path)
+    with clinics(tmp_path) as nodes, ThreadPoolExecutor(1) as pool:
+        state = nodes[0].state
+        running = pool.submit(mesh, "train", recipe, "--json", state=state)
+        asyncio.run(_checkpointed(nodes[2].state))
+        for node in nodes:
+            node.process.kill()
+        assert running.result().returncode
+    with clinics(tmp_path):
+        ran = mesh("train", recipe, "--out", tmp_path / "risk.onnx", "--json", state=state)
+    assert 0 == ran.returncode, ran.stderr
+    told = json.loads(ran.stdout)
+    assert told["steps"] == 1200
+    assert 50 <= told["resumed_after"] < 1200
+    weights = case.plain().weights
+    session = onnxruntime.InferenceSession(tmp_path / "risk.onnx", providers=["CPUExecutionProvider"])
+    expected = 1 / (1 + np.exp(-case.x @ weights[:-1] - weights[-1]))
+    told_here = session.run(["y"], {"x": case.x.astype(np.float32)})[0]
+    np.testing.assert_allclose(expected, np.asarray(told_here).reshape(-1), atol=5e-3)
+
+
+async def _checkpointed(state: Path) -> None:
+    """Wait until a device that only computes has two checkpoints, for a minute at most: all three have the first."""
+    for _ in range(3000):
+        if len(list((state / "vault").glob("*"))) >= 2:
+            return
+        await asyncio.sleep(0.02)
 
 
 def test_what_training_promises_is_explained() -> None:

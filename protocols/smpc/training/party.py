@@ -35,7 +35,7 @@ from protocols.smpc.training.orders import (
 )
 from protocols.smpc.training.roles import Circles, Roles
 from protocols.smpc.training.spec import SHARES, TrainingSpec
-from protocols.smpc.training.words import HANDING, Finish, Go, Held, Passed, Piece, Resume, Standing, Table
+from protocols.smpc.training.words import HANDING, Finish, Go, Held, Kept, Passed, Piece, Resume, Standing, Table
 
 __all__ = ["Member", "part"]
 
@@ -170,6 +170,16 @@ class Member:
         snapshot = await self._box.ask(Order(Snap(whole=True)), Snapshot)
         checkpoint = Checkpoint(self._digest, self._meeting.number, snapshot.first, snapshot.second)
         await asyncio.to_thread(self._checkpoints.keep, snapshot.step, self._session, checkpoint)
+        await self._wait_kept(snapshot.step)
+
+    async def _wait_kept(self, step: int) -> None:
+        """Until the two others have kept it as well. Rank 0, which is sent nothing, would run far ahead of them."""
+        circle, fellows = self._circles.main, self._meeting.fellows
+        for rank in fellows:
+            await circle.send(rank, Kept(step=step))
+        for rank in fellows:
+            if (await circle.receive(rank, Kept)).step != step:
+                raise PeerMisbehaved(circle.peer(rank), "It keeps checkpoints of other steps than the plan says.")
 
     async def _deliver(self) -> None:
         """Each receiver is sent our first share, and what it can check the share after that with."""

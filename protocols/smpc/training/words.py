@@ -8,7 +8,7 @@ from mesh.messages import Message, message
 from protocols.smpc import words
 
 __all__ = [
-    "HANDING", "VOCABULARY", "Deliver", "Finish", "Go", "Held", "Lines", "Passed", "Piece", "Resume", "Salt",
+    "HANDING", "VOCABULARY", "Deliver", "Finish", "Go", "Held", "Kept", "Lines", "Passed", "Piece", "Resume", "Salt",
     "Standing", "Table",
 ]  # fmt: skip
 
@@ -122,6 +122,13 @@ class Passed(Message, frozen=True):
     check: bytes
 
 
+@message("private-training.kept", reveals="to the two others: that this party has a checkpoint of a step")
+class Kept(Message, frozen=True):
+    """My shares of the state after this step are on my disk: go on once all three of us have said so."""
+
+    step: int
+
+
 @message("private-training.deliver", reveals="to a receiver: that the training is over, and of how many columns it was")
 class Deliver(Message, frozen=True):
     """The three are about to send you the model, which takes so many columns."""
@@ -153,6 +160,6 @@ class Finish(Message, frozen=True):
 HANDING = words.Handing(key=Key, door=Door, seeds=Seeds, share=Share, taken=Taken)
 
 VOCABULARY: tuple[type[Message], ...] = (
-    Key, Door, Seeds, Share, Taken, Salt, Lines, Table, Standing, Resume, Go, Passed, Deliver, Piece, Held,
+    Key, Door, Seeds, Share, Taken, Salt, Lines, Table, Standing, Resume, Go, Passed, Kept, Deliver, Piece, Held,
     Finish,
 )  # fmt: skip
