@@ -5,10 +5,11 @@
 
 Three parties each, processes on loopback, one thread a party; TLS on ours, none on theirs; inputs and weights secret.
 The systems take turns row by row, so that a busy machine slows all alike. A line of JSON for each row and system:
-`seconds` from when all parties are ready until the last one is done (median, least and most), `cpu` seconds of all
-three together, bytes sent by each party, rounds (ours: exchanges that the busiest party waited for; SPU: messages that
-it sent; CrypTen: calls of its communicator), and the largest distance from plaintext. Then one line with what the
-others take over what ours takes, in seconds and in CPU seconds, and the load of the machine.
+`seconds` from when all parties are ready until the last one is done (median, least and most of `repeats` runs after a
+first one; where `cold`, there was time for the first only), `cpu` seconds of all three together, bytes sent by each
+party, rounds (ours: exchanges that the busiest party waited for; SPU: messages that it sent; CrypTen: calls of its
+communicator), and the largest distance from plaintext. Then one line with what the others take over what ours takes,
+in seconds and in CPU seconds, and the load of the machine. On a machine that is not idle, compare CPU seconds.
 """
 
 from __future__ import annotations

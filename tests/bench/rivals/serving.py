@@ -78,7 +78,7 @@ def start_parties(party: Callable[[Side], None], told: list[dict[str, Any]]) -> 
 
 
 def measure(run: Callable[[], Any], meet: Callable[[], None], stop: Callable[[bool], bool]) -> tuple[Figures, Any]:
-    """Repeat until enough, from one meeting of all parties to the next; the first run only warms up.
+    """Repeat until enough, from one meeting of all parties to the next. The first run warms up; see `summary`.
 
     Args:
         meet: returns at no party before all have called it.
@@ -88,24 +88,25 @@ def measure(run: Callable[[], Any], meet: Callable[[], None], stop: Callable[[bo
         The figures, and what the last run gave.
     """
     told, figures, began, made = settings(), Figures(), time.monotonic(), None
-    for repeat in range(told["repeats"] + 1):
+    for _ in range(told["repeats"] + 1):
         meet()
         burnt, start = time.process_time(), time.perf_counter()
         made = run()
         meet()
         seconds, cpu = time.perf_counter() - start, time.process_time() - burnt
-        if repeat or seconds > told["budget"] / 3:
-            figures.seconds.append(seconds)
-            figures.cpu.append(cpu)
-        if stop(bool(figures.seconds) and time.monotonic() - began > told["budget"]):
+        figures.seconds.append(seconds)
+        figures.cpu.append(cpu)
+        if stop(time.monotonic() - began > told["budget"]):
             break
     return figures, made
 
 
 def summary(parties: list[Figures]) -> dict[str, Any]:
-    """Seconds are those of the slowest party; CPU seconds are of all three together."""
-    seconds = [max(each) for each in zip(*(party.seconds for party in parties), strict=False)]
-    cpu = [sum(each) for each in zip(*(party.cpu for party in parties), strict=False)]
+    """Seconds are those of the slowest party; CPU seconds are of all three. A first run counts if it is all."""
+    seconds = [max(each) for each in zip(*(party.seconds for party in parties), strict=True)]
+    cpu = [sum(each) for each in zip(*(party.cpu for party in parties), strict=True)]
+    cold = len(seconds) == 1
+    seconds, cpu = (seconds, cpu) if cold else (seconds[1:], cpu[1:])
     errors = [party.error for party in parties if party.error is not None]
     scales = [party.scale for party in parties if party.scale is not None]
     return {
@@ -113,6 +114,7 @@ def summary(parties: list[Figures]) -> dict[str, Any]:
         "least": round(min(seconds), 5),
         "most": round(max(seconds), 5),
         "repeats": len(seconds),
+        "cold": cold,
         "cpu": round(statistics.median(cpu), 5),
         "sent": [party.sent for party in parties],
         "rounds": max((party.rounds for party in parties if party.rounds is not None), default=None),
