@@ -20,7 +20,7 @@ from protocols.smpc.replicated.comparison import clamp, largest
 from protocols.smpc.replicated.curves import followed
 from protocols.smpc.replicated.party import Party
 from protocols.smpc.replicated.polynomial import FINE, fit, polynomial
-from protocols.smpc.replicated.scaling import inverse_root, logarithm, reciprocal
+from protocols.smpc.replicated.scaling import logarithm, over_root, shares_of
 from protocols.smpc.replicated.sharing import Secret
 from protocols.smpc.replicated.slicing import WORD
 from protocols.smpc.replicated.tables import ERF, EXPONENTIAL, GELU, SIGMOID, SILU, TANH
@@ -96,7 +96,7 @@ def silu(party: Party, x: Secret, *, bits: int = WORD) -> Secret:
 def softmax(party: Party, x: Secret, axis: int, *, bits: int = WORD) -> Secret:
     """e**x over its sum along an axis, for differences under 2**(bits - 1) units. Off by at most 3e-5 anywhere."""
     _, grown, total, high = _grown(party, x, axis, bits)
-    return multiply(party, grown, reciprocal(party, total, low=0, high=high, fraction=FINE), bits=FINE)
+    return shares_of(party, grown, total, high=high)
 
 
 def log_softmax(party: Party, x: Secret, axis: int, *, bits: int = WORD) -> Secret:
@@ -132,11 +132,8 @@ def layer_norm(
     total = multiply(party, centred, centred, bits=taken).sum(axis, keepdims=True)
     raised = party.add(total, np.full((1,), round(epsilon * count * 2**_PLACES), np.uint64))
     top = 2 * math.ceil(math.log2(count) / 2)
-    span = (top - 18, top + 16)
-    inverse = inverse_root(
-        party, raised, low=span[0], high=span[1], fraction=_PLACES, places=FINE, gain=math.sqrt(count)
-    )
-    out = multiply(party, centred, inverse, bits=FINE)
+    gain = math.sqrt(count)
+    out = over_root(party, centred, raised, low=top - 18, high=top + 16, fraction=_PLACES, gain=gain)
     if weight is not None:
         out = multiply(party, out, weight)
     return out if bias is None else out + bias

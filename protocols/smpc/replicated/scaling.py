@@ -33,11 +33,12 @@ from protocols.smpc.replicated.polynomial import FINE, Real, below, fit, integer
 from protocols.smpc.replicated.sharing import Secret
 from protocols.smpc.replicated.truncation import truncate
 
-__all__ = ["divide", "inverse_root", "logarithm", "reciprocal", "square_root"]
+__all__ = ["divide", "inverse_root", "logarithm", "over_root", "reciprocal", "shares_of", "square_root"]
 
 _DEGREE = 12  # of the polynomials for roots: off by 3e-7 of themselves
 _ROOT = 28  # fractional bits of an inverse root from 1/2 to 1
 _BYTE = 1e-9  # seconds that one more byte is taken to cost
+_ROOM = 61  # bits that a product may have before it is truncated
 _SPAN = 34  # powers of two between the ends of a range: a value times its factor must stay under 2**62
 
 
@@ -50,6 +51,21 @@ def reciprocal(party: Party, x: Secret, *, low: int = -8, high: int = 24, fracti
     scale = max(high - 1, 0)
     u, factor = _scaled(party, x, (low, high, 1), lambda e: 2.0 ** (scale - e), fraction=fraction)
     return multiply(party, _inverse(party, u), factor, bits=FINE + 1 + scale - party.fixed.fraction)
+
+
+def shares_of(party: Party, parts: Secret, whole: Secret, *, high: int) -> Secret:
+    """parts / whole, for 0 <= parts <= whole and 1 <= whole < 2**high, both with 26 fractional bits.
+
+    Off by at most 2 units and 1e-7 of itself. The parts are scaled while the inverse is worked out.
+
+    Args:
+        parts: of a shape that `whole` broadcasts to.
+    """
+    scale = high - 1
+    u, factor = _scaled(party, whole, (0, high, 1), lambda e: 2.0 ** (scale - e), fraction=FINE)
+    lost = max(2 * FINE + 1 + scale - _ROOM, 0)
+    inverse, scaled = party.together(partial(_inverse, party, u), partial(multiply, party, parts, factor, bits=lost))
+    return multiply(party, scaled, inverse, bits=2 * FINE + 1 + scale - lost - party.fixed.fraction)
 
 
 def divide(party: Party, left: Secret, right: Secret, *, low: int = -8, high: int = 16, signed: bool = True) -> Secret:
@@ -94,6 +110,24 @@ def inverse_root(
     halvings = math.frexp(gain)[1]
     root = _curve(party, u, lambda values: gain / 2.0**halvings / np.sqrt(values), _ROOT)
     return multiply(party, root, factor, bits=_ROOT + scale - taken - halvings)
+
+
+def over_root(party: Party, x: Secret, y: Secret, *, low: int, high: int, fraction: int, gain: float = 1.0) -> Secret:
+    """gain * x / sqrt(y), for x**2 <= y, and x scaled while the root is worked out: `inverse_root`, 2 rounds less.
+
+    Args:
+        x: with the format's fractional bits, of a shape that y broadcasts to.
+        fraction: fractional bits of y.
+    """
+    scale = max(high - 2, 0) // 2
+    u, factor = _scaled(party, y, (low, high, 2), lambda e: 2.0 ** (scale - e / 2), fraction=fraction)
+    halvings = math.frexp(gain)[1]
+
+    def root() -> Secret:
+        return _curve(party, u, lambda values: gain / 2.0**halvings / np.sqrt(values), _ROOT)
+
+    inverse, scaled = party.together(root, partial(multiply, party, x, factor, bits=0))
+    return multiply(party, scaled, inverse, bits=_ROOT + scale - halvings)
 
 
 def square_root(party: Party, x: Secret, *, low: int = -18, high: int = 22) -> Secret:
