@@ -19,7 +19,7 @@ What is not:
 - That there is an answer. Any party can stop the computation, and make it look as if another had cheated: which of the
   two others it was is not always told.
 - That inputs are true. An owner gives whatever numbers it likes. `CheckedParty.admit` sees to it that the shares handed
-  in belong together, not that they make sense.
+  in belong together, and that all three were told the same in clear; not that it makes sense.
 - Fairness. Where several receive a result, a cheating party can keep others from theirs once it has its own.
 - Anything, if two of the three work together.
 - What semi-honest computing shows of shapes, times and sizes; it is shown here too.

@@ -1,7 +1,7 @@
 """A party that takes nobody's word: every operation of the engine, with abort. See the package for what it promises.
 
     party = CheckedParty(link, randomness, fixed)
-    party.admit(values)                  # shares from outside: do those of the three parties belong together?
+    party.admit(values.values())         # from outside: does what the three were given belong together?
     outputs = run_program(program, party, values)
     outputs = party.release(outputs)     # raises, or everything was computed as it should be
 
@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mesh.errors import BadInput, Misuse
 from protocols.smpc.replicated.checked.buckets import BITS, NUMBERS, Ledger, check
@@ -50,18 +51,22 @@ class CheckedParty(Checked):
         self._numbers, self._bits = Ledger(self._triangle, NUMBERS), Ledger(self._triangle, BITS)
         self._matrices = Matrices(self._triangle, self._numbers)
 
-    def admit(self, values: Iterable[object]) -> None:
-        """See that the shares handed in by owners belong together. To be called before anything is computed on them.
+    def admit(self, values: Iterable[Secret | NDArray[Any]]) -> None:
+        """See that what owners handed in belongs together. To be called before anything is computed on it.
 
         Args:
-            values: what is no `Secret` is passed over: so all inputs of a program can be given.
+            values: secrets, and what all three were told in clear; in the same order everywhere.
 
         Raises:
-            PeerMisbehaved: two parties hold different versions of a share: an owner or a party has cheated.
+            PeerMisbehaved: two parties hold different versions of a share, or of something known: an owner or a party
+                has cheated.
+            PeerLost: another party has found that, or is gone.
         """
         for value in values:
             if isinstance(value, Secret):
                 self._triangle.expect_same(value)
+            else:
+                self._triangle.expect_known(value)
         self._triangle.agree()
 
     def verify(self) -> None:
@@ -132,7 +137,7 @@ class CheckedParty(Checked):
         return SecretBits(bits.first, bits.second, shape)
 
     def divided(self, secret: Secret, bits: int, *, exact: bool) -> Secret:
-        """3 rounds, and 7 more if exact.
+        """3 rounds, and up to 9 more if exact.
 
         With b = x_2 + 2**62, the sum a + b is x + 2**62 + w 2**64, where w is 1 unless both top bits are 0, for
         x + 2**62 is under 2**63. And a >> f is (x_0 >> f) + (x_1 >> f) + c - v 2**(64 - f), with the carries c into bit

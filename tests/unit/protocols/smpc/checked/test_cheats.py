@@ -277,9 +277,21 @@ def test_shares_that_do_not_belong_together_are_not_admitted(rank: int) -> None:
         shares = [hands[rank][0].first, hands[rank][0].second]
         shares[which] = shares[which] + np.uint64(1 << 63)
         hands[rank][0] = Secret(*shares)
-        ends = ends_of(lambda party, *secrets: party.admit([None, *secrets]), hands, connect(timeout=20))
+        ends = ends_of(lambda party, *secrets: party.admit(secrets), hands, connect(timeout=20))
         assert all(isinstance(end, MeshError) for end in ends)
         assert any(isinstance(end, PeerMisbehaved) for end in ends)
+
+
+@pytest.mark.parametrize("rank", range(3))
+def test_what_is_told_in_clear_is_told_to_all(rank: int) -> None:
+    """An owner that tells one party another weight, in its last bit, is found out as well."""
+    hands: list[list[Any]] = [[np.array([0.5, 0.25]), np.array([True])] for _ in range(3)]
+    hands[rank][0][1] = np.nextafter(0.25, 1)
+
+    ends = ends_of(lambda party, *values: party.admit(values), hands, connect(timeout=20))
+
+    assert all(isinstance(end, MeshError) for end in ends)
+    assert any(isinstance(end, PeerMisbehaved) for end in ends)
 
 
 def test_nothing_leaves_a_party_that_has_found_a_cheat() -> None:
