@@ -41,8 +41,6 @@ LEFT_OUT: dict[str, dict[str, str]] = {
         "test_state_dict": TORCH,
         "test_global_avg_pool_module": "wants averages of integers to the last bit; ours round to a neighbour",
         "test_parameter_initializations": "shares memory that nobody has written, which ours refuses as out of range",
-        "test_pytorch_modules": TORCH,
-        "test_tutorial_modules": TORCH,
     },
 }
 
