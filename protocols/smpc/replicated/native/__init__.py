@@ -10,7 +10,8 @@ To add a file of C:
        output, and no errors but those a return value tells.
     2. For several processors in one file: put the work in an `INLINE` function and call it from one function for each,
        marked `FOR_AVX2`, `FOR_AVX512` or not at all (guarded by `RING_X86`); choose by a first argument `int level`.
-    3. Name it in `pyproject.toml`, under `tool.setuptools.ext-modules`.
+       `EVERYWHERE` in `everywhere.h` writes these functions where the work is the same for all.
+    3. Name it in `pyproject.toml`, under `tool.setuptools.ext-modules`: sources, and headers under `depends`.
     4. Raise `RING_ABI` in `ring.h` and `ABI` in `library.py`, so that an old build is not taken for a new one. Build
        with `pip install --no-deps --no-build-isolation -e .` and remove the egg-info that this leaves.
     5. Wrap it in a module here: `library().function("ring_name", kinds...)`, arrays in, arrays out, types and shapes
