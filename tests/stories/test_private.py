@@ -117,10 +117,10 @@ def test_a_lost_party_costs_no_answer_and_leaves_no_box() -> None:
                         city.streets.kill(city.peers.index(plan.roster[2]))
             return answers, [event for event in news if isinstance(event, Up)], await city.wait_quiet(15), boxes()
 
-    answers, sessions, left, boxes = TLS.run(story())
+    answers, sessions, left, still = TLS.run(story())
     _close(case, inputs, answers)
     assert 2 <= len(sessions)
-    assert ([], []) == (left, boxes)
+    assert ([], []) == (left, still)
 
 
 def test_a_box_that_dies_costs_no_answer() -> None:
