@@ -13,8 +13,8 @@ from mesh.cli import cli, exit_code, run
 from mesh.errors import MeshError, PeerError
 
 COMMANDS = [
-    "init", "invite", "join", "leave", "up", "status", "peers", "models", "infer", "train", "results", "demo", "explain",
-    "doctor", "ca", "config", "version",
+    "init", "invite", "join", "leave", "up", "status", "peers", "models", "infer", "train", "results", "demo",
+    "explain", "doctor", "ca", "config", "version",
 ]  # fmt: skip
 
 
