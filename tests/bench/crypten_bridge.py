@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 WORKS = ("relu-1m", "max-pooling", "softmax", "mlp-1", "mlp-128", "lenet-1", "lenet-32", "encoder", "mlp-training")
-REPEATS = 3
+REPEATS = 2
 
 
 def main() -> None:
