@@ -30,7 +30,7 @@ PROMISES = (
     "Each computing device sees when requests come, how many there are, and how long they take.",
     "Not promised: secrecy from two computing devices that pool what they hold. Together they learn everything.",
     "With -o abort=yes a party that departs from the program, in any way, is found out before anything is revealed, but"
-    " with probability 2**-40; the job then ends, and is tried with others. It costs ten to a hundred times the"
+    " with probability 2**-40; the job then ends, and is tried with others. It costs ten to two hundred times the"
     " computing, and 20 to 350 times the bytes.",
     "Not promised without it: a right answer from a party that departs from the program. All are taken to be honest but"
     " curious; a lie in the course of the computation is not noticed.",
