@@ -58,6 +58,14 @@ def test_hospitals_train_together_and_each_keeps_shares(tmp_path: Path) -> None:
         assert float(held[0].abs().max()) > 2**50
 
 
+def test_what_is_opened_may_be_larger_than_what_a_channel_holds(tmp_path: Path) -> None:
+    """Eight megabytes to all three: nobody waits for a reader that is writing itself."""
+    opening = PRODUCT + "    print(int((crypten.cryptensor(torch.ones(2**20)).get_plain_text() == 1).sum()))\n"
+    ended = run_at_all(3, [written(tmp_path, opening)], timeout=120)
+    assert [0, 0, 0] == [device.returncode for device in ended], ended[0].stderr[-2000:]
+    assert ["1048576"] * 3 == [device.stdout.split()[-1] for device in ended]
+
+
 @pytest.mark.parametrize("devices", [2, 4])
 def test_cryptens_own_type_computes_with_a_dealer_who_does_not(tmp_path: Path, devices: int) -> None:
     """For two devices and for four, with one more that makes their triples and ends with them."""

@@ -24,6 +24,7 @@ KIND = "replicated3"
 """What the type is called: `crypten.cryptensor(x, cryptensor_type=KIND)`. CrypTen has a protocol named `replicated`."""
 
 _MOST_AXES = 15
+_AT_ONCE = 2**12  # values that a channel takes even while nobody reads: all three may send at once
 _SETTINGS = {"precision", "device", "ptype", "requires_grad"}
 
 CrypTensor: Any = crypten.CrypTensor
@@ -170,7 +171,11 @@ class Shared(CrypTensor):  # type: ignore[misc]  # CrypTen is not annotated
         party = myself()
         if self._tensor.first.numel() == 0:
             return np.zeros(tuple(self._tensor.shape), np.uint64)
-        return reveal(party, self._tensor.secret(), range(PARTIES) if dst is None else (dst,))
+        secret = self._tensor.secret()
+        if dst is not None or secret.size <= _AT_ONCE:
+            return reveal(party, secret, range(PARTIES) if dst is None else (dst,))
+        found = [reveal(party, secret, (receiver,)) for receiver in range(PARTIES)]  # so that somebody always reads
+        return found[party.rank]
 
     def _fine(self) -> Secret:
         """Our shares with the number format's fractional bits."""
