@@ -73,9 +73,9 @@ def reveal(party: Party, secret: Secret, to: Collection[int] = range(PARTIES)) -
     for receiver in sorted(to):
         ahead, behind = (receiver + 1) % PARTIES, (receiver - 1) % PARTIES
         if party.rank == behind:  # holds shares receiver - 1 and receiver: the first is lacking
-            party.link.exchange(receiver, [np.ascontiguousarray(secret.first)], receiver, ())
+            party.link.post(receiver, [np.ascontiguousarray(secret.first)])  # all three may wait for one another
         elif party.rank == ahead:
-            party.link.exchange(receiver, [_digest(np.ascontiguousarray(secret.second))], receiver, ())
+            party.link.post(receiver, [_digest(np.ascontiguousarray(secret.second))])
     if party.rank in to:
         lacking: Words = np.empty(secret.shape, np.uint64)
         digest: Words = np.empty(_DIGEST, np.uint8)
