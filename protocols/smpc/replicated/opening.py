@@ -18,6 +18,9 @@ __all__ = ["reveal", "share"]
 
 _DIGEST = 32
 
+_AT_ONCE = 2**20
+"""Values that go to all receivers in one round: 8 MiB each way."""
+
 
 def share(party: Party, owner: int, values: Words | None, shape: tuple[int, ...]) -> Secret:
     """What one of the three brings in, as shares. One word a value, from the owner to one other.
@@ -41,7 +44,7 @@ def share(party: Party, owner: int, values: Words | None, shape: tuple[int, ...]
         if values is None or values.shape != shape:
             raise Misuse(f"Rank {owner} must bring in an array of shape {shape} to share it.")
         held[drawn] = party.randomness.shared_with(partner, Purpose.INPUT).draw(shape)
-        held[sent] = np.ascontiguousarray(values - held[drawn])
+        np.subtract(values, held[drawn], out=held[sent])
         party.link.exchange(taker, [held[sent]], taker, ())
     elif party.rank == partner:
         held[drawn] = party.randomness.shared_with(giver, Purpose.INPUT).draw(shape)
@@ -56,7 +59,7 @@ def _common(one: int, other: int) -> set[int]:
 
 
 def reveal(party: Party, secret: Secret, to: Collection[int] = range(PARTIES)) -> Words | None:
-    """Make a secret known to some of the parties, and to no others. One round.
+    """Make a secret known to some of the parties, and to no others. One round; for large ones, one a receiver.
 
     The share that a receiver lacks is held by both others: one sends it, the other its SHA-256, so that a party whose
     shares are not the ones its neighbour holds is found out before the result is used.
@@ -69,8 +72,12 @@ def reveal(party: Party, secret: Secret, to: Collection[int] = range(PARTIES)) -
     """
     if isinstance(party, Checked):
         return party.reveal(secret, to)
+    receivers = sorted(to)
+    if secret.size > _AT_ONCE and len(receivers) > 1:  # what is sent ahead is bounded, and nobody would read any of it
+        results = [reveal(party, secret, [receiver]) for receiver in receivers]
+        return next((words for words in results if words is not None), None)
     found: Words | None = None
-    for receiver in sorted(to):
+    for receiver in receivers:
         ahead, behind = (receiver + 1) % PARTIES, (receiver - 1) % PARTIES
         if party.rank == behind:  # holds shares receiver - 1 and receiver: the first is lacking
             party.link.post(receiver, [np.ascontiguousarray(secret.first)])  # all three may wait for one another

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import queue
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from mesh.errors import Misuse, PeerMisbehaved
-from protocols.smpc.replicated import comparison
+from mesh.errors import Misuse, PeerLost, PeerMisbehaved
+from protocols.smpc.replicated import channels, comparison
 from protocols.smpc.replicated.channels import ChannelLink
 from protocols.smpc.replicated.link import Words
 from protocols.smpc.replicated.opening import reveal, share
@@ -31,7 +32,7 @@ class Wires:
         self._lanes = lanes
         self.finished = 0
 
-    def begin_send(self, peer: str, data: memoryview) -> int:
+    def begin_send(self, peer: str, data: memoryview) -> int | None:
         self._lanes[self.peers[self.rank], peer].put(bytes(data))
         return len(data)
 
@@ -67,6 +68,39 @@ def test_a_computation_runs_over_channels() -> None:
         assert found is not None
         np.testing.assert_array_equal(np.maximum(values, 0), found.view(np.int64))
         assert all_finished
+
+
+class Narrow(Wires):
+    """Channels whose large sends leave only when they are read, as those of sockets that are full."""
+
+    def begin_send(self, peer: str, data: memoryview) -> int | None:
+        super().begin_send(peer, data)
+        return len(data) if len(data) > 4096 else None
+
+    def finish_send(self, peer: str, ticket: int) -> None:
+        lane = self._lanes[self.peers[self.rank], peer]
+        for _ in range(2000):
+            if lane.empty():
+                return super().finish_send(peer, ticket)
+            threading.Event().wait(0.005)
+        raise PeerLost(peer, "It does not read.")
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2**20 + 1,)])
+def test_all_may_learn_something_large_at_once(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three that reveal to all three never wait for one another to read, even where little may be under way."""
+    monkeypatch.setattr(channels, "_AHEAD", 2**16)
+    lanes: Lanes = {(a, b): queue.SimpleQueue() for a in PEERS for b in PEERS if a != b}
+    values = np.full(shape, 7, np.uint64)
+
+    def program(rank: int) -> Words | None:
+        party = Party(ChannelLink(Narrow(rank, lanes, PEERS)), Correlated(rank, keys_for(rank), b"test"))
+        return reveal(party, share(party, 0, values if rank == 0 else None, shape))
+
+    with ThreadPoolExecutor(3) as pool:
+        for found in pool.map(program, range(3)):
+            assert found is not None
+            np.testing.assert_array_equal(values, found, strict=True)
 
 
 def test_replicated_sharing_is_for_three() -> None:
