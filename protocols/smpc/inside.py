@@ -19,7 +19,7 @@ from protocols.smpc.batches import Batch
 from protocols.smpc.dealing import MODEL, Taker, digest_of, words_of
 from protocols.smpc.inside_meeting import Gate, party_of
 from protocols.smpc.orders import Answer, Compute, Done, Hold, Join, Open, Opened, Order, Take
-from protocols.smpc.program.run import run_program
+from protocols.smpc.program.run import Runner
 from protocols.smpc.program.steps import Array, Port
 from protocols.smpc.replicated.checked.party import CheckedParty
 from protocols.smpc.replicated.link import Words
@@ -76,6 +76,7 @@ class Work:
         self._taken: dict[int, Batch] = {}
         self._held: dict[int, dict[str, Secret]] = {}
         self._weights: Mapping[str, Secret | Array] | None = None
+        self._runner = Runner(join.program, party.fixed)
 
     def take(self, batch: int, count: int, words: Words) -> None:
         """One more piece. Raises BadInput: it does not belong there."""
@@ -107,7 +108,7 @@ class Work:
             self._weights = self._admitted(self._taken.pop(MODEL, self._batch(MODEL)).values())
         given = self._taken.pop(batch, self._batch(batch)).values()
         values = {**self._weights, **self._admitted({**given, **self._held.pop(batch, {})})}
-        outputs = run_program(self._join.program, self._party, values)
+        outputs = self._runner.run(self._party, values)
         if isinstance(self._party, CheckedParty):
             outputs = self._party.release(outputs)
         ordered = [outputs[port.name] for port in self._join.program.outputs]

@@ -18,9 +18,9 @@ from protocols.smpc.program.operators import OPERATORS
 from protocols.smpc.program.schedule import batches
 from protocols.smpc.program.steps import ABSENT, Array, Port, Program, Step, Tensor
 from protocols.smpc.replicated.party import Party
-from protocols.smpc.replicated.sharing import Secret
+from protocols.smpc.replicated.sharing import FixedPoint, Secret
 
-__all__ = ["Public", "accept", "node_of", "run_program"]
+__all__ = ["Public", "Runner", "accept", "node_of", "run_program"]
 
 _MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What a step raises that no compiler wrote: a wrong number of inputs, shapes that do not fit, axes that are none."""
@@ -50,46 +50,68 @@ def accept(program: Program) -> None:
         raise BadInput(f"This program asks for what is not done on secrets: {', '.join(sorted(refusals))}.")
 
 
-def run_program(program: Program, party: Party, values: Mapping[str, Secret | Array]) -> dict[str, Secret]:
-    """Compute a program's outputs on shares. To be called at all three parties, with values of the same sorts.
+class Runner:
+    """A program made ready once, to be run on many values.
 
     Args:
-        values: every input and every weight of the program, by name: a secret in the format's fixed point (integers and
-            truths as they are), or an array that all three know. Either costs what it must: nothing public is shared.
-
-    Returns:
-        The outputs, by name, as shares. Rounds and bytes depend on the program and on which values are secret, and on
-        nothing else.
+        program: as it was compiled.
+        fixed: the parties' number format.
 
     Raises:
-        BadInput: the program is refused (see `accept`), a value is missing or has another shape, or an operator was
-            given what it cannot work on.
+        BadInput: the program is refused, see `accept`.
     """
-    accept(program)
-    program = merged(program)
-    ports = (*program.inputs, *program.weights)
-    held: dict[int, Operand] = {port.tensor.number: _given(port, values) for port in ports}
-    known = {constant.tensor.number: constant.array for constant in program.constants}
-    held.update(known)
-    tensors = {tensor.number: tensor for tensor in program.given()}
-    waiting = Counter(number for step in program.steps for number in step.inputs)
-    waiting.update(port.tensor.number for port in program.outputs)
-    bits = comparison_bits(program, party.fixed)
-    for batch in batches(program):
-        works = []
-        for place, step in batch:
-            tensors.update((tensor.number, tensor) for tensor in step.outputs)
-            node = node_of(step, tensors, known, program.opset, bits[place])
-            operands = [None if number == ABSENT else held[number] for number in step.inputs]
-            works.append(partial(_taken, party, node, operands))
-        for number in (number for _, step in batch for number in step.inputs):
-            waiting[number] -= 1
-            if not waiting[number]:
-                held.pop(number, None)
-        del operands
-        for made in party.together(*works):
-            held.update(made)
-    return {port.name: hidden(party, held[port.tensor.number], port.tensor.kind) for port in program.outputs}
+
+    def __init__(self, program: Program, fixed: FixedPoint) -> None:
+        accept(program)
+        self._program = program = merged(program)
+        self._known = {constant.tensor.number: constant.array for constant in program.constants}
+        self._readers = Counter(number for step in program.steps for number in step.inputs)
+        self._readers.update(port.tensor.number for port in program.outputs)
+        tensors = {tensor.number: tensor for tensor in program.given()}
+        bits, self._batches = comparison_bits(program, fixed), []
+        for batch in batches(program):
+            for _, step in batch:
+                tensors.update((tensor.number, tensor) for tensor in step.outputs)
+            nodes = [node_of(step, tensors, self._known, program.opset, bits[place]) for place, step in batch]
+            self._batches.append(nodes)
+
+    def run(self, party: Party, values: Mapping[str, Secret | Array]) -> dict[str, Secret]:
+        """Compute the outputs on shares. To be called at all three parties, with values of the same sorts.
+
+        Args:
+            values: every input and every weight of the program, by name: a secret in the format's fixed point (integers
+                and truths as they are), or an array that all three know. Either costs what it must: nothing public is
+                shared.
+
+        Returns:
+            The outputs, by name, as shares. Rounds and bytes depend on the program and on which values are secret, and
+            on nothing else.
+
+        Raises:
+            BadInput: a value is missing or has another shape, or an operator was given what it cannot work on.
+        """
+        program, waiting = self._program, self._readers.copy()
+        ports = (*program.inputs, *program.weights)
+        held: dict[int, Operand] = {port.tensor.number: _given(port, values) for port in ports}
+        held.update(self._known)
+        for batch in self._batches:
+            works = []
+            for node in batch:
+                operands = [None if number == ABSENT else held[number] for number in node.step.inputs]
+                works.append(partial(_taken, party, node, operands))
+            for number in (number for node in batch for number in node.step.inputs):
+                waiting[number] -= 1
+                if not waiting[number]:
+                    held.pop(number, None)
+            del operands
+            for made in party.together(*works):
+                held.update(made)
+        return {port.name: hidden(party, held[port.tensor.number], port.tensor.kind) for port in program.outputs}
+
+
+def run_program(program: Program, party: Party, values: Mapping[str, Secret | Array]) -> dict[str, Secret]:
+    """Run a program once. See `Runner`."""
+    return Runner(program, party.fixed).run(party, values)
 
 
 def node_of(step: Step, tensors: Mapping[int, Tensor], known: Mapping[int, Array], opset: int, bits: int) -> Node:

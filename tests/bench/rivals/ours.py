@@ -19,7 +19,7 @@ import numpy as np
 from mesh.authority import Authority
 from mesh.transport.blocking import Address, Identity, Links, Listener, SessionId
 from protocols.smpc.program.compile import compile_model
-from protocols.smpc.program.run import run_program
+from protocols.smpc.program.run import Runner
 from protocols.smpc.replicated import arithmetic, comparison, functions
 from protocols.smpc.replicated.channels import ChannelLink
 from protocols.smpc.replicated.link import Link
@@ -117,9 +117,10 @@ def _prepared(member: Party, row: str) -> Prepared:
     compiled = compile_model(model.SerializeToString())
     held = {name: _shared(member, value) for name, value in compiled.weights.items()}
     x = _shared(member, given[0])
+    runner = Runner(compiled.program, member.fixed)  # once for many inputs, as in a box
 
     def run() -> Secret:
-        return run_program(compiled.program, member, {**held, "x": Secret(x.first, x.second)})["y"]
+        return runner.run(member, {**held, "x": Secret(x.first, x.second)})["y"]
 
     return run, plain(model, {"x": given[0]})["y"]
 
