@@ -66,7 +66,10 @@ OPERATIONS: dict[str, Program] = {
     "divide": lambda party, x: scaling.divide(party, x, x),
     "inverse_root": scaling.inverse_root,
     "logarithm": scaling.logarithm,
+    "over_root": lambda party, x: scaling.over_root(party, x, x.times(2**18), low=-18, high=22, fraction=36),
     "reciprocal": partial(scaling.reciprocal, high=16),
+    # Shares of a whole, both of which that operation takes with 26 fractional bits.
+    "shares_of": lambda party, x: scaling.shares_of(party, x.times(2**8), x.times(2**9), high=16),
     "square_root": scaling.square_root,
 }
 """By the name under which the engine offers it."""
