@@ -19,9 +19,10 @@ demo: $(VENV)/.installed ## Four node processes find each other, share a detecto
 test: $(VENV)/.installed-all ## The test suite: types, lint and house rules included.
 	@$(BIN)/python -m pytest
 
-# CrypTen's own suite takes the better part of an hour, and is run by name: pytest -m slow tests/slow/test_crypten_suite.py
+# CrypTen's own suite, over the mesh and over the bridge, takes the better part of an hour each, and is run by name:
+#   pytest -m slow tests/slow/test_crypten_suite.py tests/slow/test_crypten_suite_bridge.py
 test-slow: $(VENV)/.installed-all ## The slower tiers: real models, long fuzzing, many more cases.
-	@timeout --signal=INT $$(( $(SLOW_MINUTES) * 60 )) $(BIN)/python -m pytest -m slow --maxfail=1 --ignore tests/slow/test_crypten_suite.py \
+	@timeout --signal=INT $$(( $(SLOW_MINUTES) * 60 )) $(BIN)/python -m pytest -m slow --maxfail=1 --ignore-glob "*test_crypten_suite*" \
 	  || { status=$$?; [ $$status -eq 124 ] && echo "Out of time after $(SLOW_MINUTES) minutes; what ran had passed."; }
 
 lint: $(VENV)/.installed-all ## Only lint, format and types.
