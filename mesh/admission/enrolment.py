@@ -144,7 +144,7 @@ def _require_ours(welcome: Welcome, key_pem: bytes) -> None:
     try:
         leaf = x509.load_pem_x509_certificate(welcome.certificate.encode())
         roots = x509.load_pem_x509_certificates(welcome.roots.encode())
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise IdentityError(f"the authority sent no certificate ({error}): is it of another version?") from error
     if key_id(leaf.public_key()) != key_id(key_of(key_pem).public_key()):
         raise IdentityError("the authority signed another key than ours: do not use it.")

@@ -16,7 +16,7 @@ import aiohttp
 import aiohttp.web
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from mesh.admission.requests import key_of, write_request
 from mesh.admission.token import Token
@@ -112,7 +112,7 @@ async def _root(door: Address, authority: PeerId) -> bytes:
             raise ValueError(f"HTTP {status}")
         root = x509.load_pem_x509_certificate(pem)
         root.verify_directly_issued_by(root)
-    except (ValueError, TypeError, InvalidSignature) as error:
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise IdentityError(f"{door} is no join door of this version: it sent no authority ({error}).") from error
     if (found := key_id(root.public_key())) != authority:
         raise IdentityError(

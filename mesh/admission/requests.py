@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
@@ -39,9 +40,10 @@ def read_request(pem: str, purpose: Purpose | None = None) -> PeerId:
         request = x509.load_pem_x509_csr(pem.encode())
         peer = key_id(request.public_key())
         names = [str(name.value) for name in request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    except (ValueError, TypeError) as error:
+        signed = request.is_signature_valid
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise IdentityError(f"that is no signing request ({error})") from error
-    if not request.is_signature_valid:
+    if not signed:
         raise IdentityError("the request is not signed with the key it names: make it anew")
     if purpose is not None and names != [f"veilmesh {purpose}"]:
         raise IdentityError(f"the request was not made to {purpose}: make it anew")

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -124,7 +124,7 @@ def verifier(roots: Callable[[], Sequence[x509.Certificate]]) -> Verifier:
         for root in roots():
             try:
                 leaf.verify_directly_issued_by(root)
-            except (ValueError, TypeError, InvalidSignature):
+            except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
                 continue
             return
         raise IdentityError("that statement's certificate is of no authority of this mesh")
@@ -167,7 +167,7 @@ class SignedStatements:
             signed = msgspec.msgpack.decode(data, type=_Signed)
             facts = msgspec.msgpack.decode(signed.body, type=Facts)
             leaf = self._proved.get(signed.certificate) or self._prove(signed.certificate)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError) as error:
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError, x509.InvalidVersion) as error:
             raise BadFrame(f"not a statement: {error}") from error
         if attest(leaf, self._mesh) != facts.peer:
             raise IdentityError("that statement speaks for another device than its certificate")
