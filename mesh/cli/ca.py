@@ -153,9 +153,9 @@ def revoke(
 
 
 @ca.command()
-@click.argument("list", type=click.Path(path_type=Path))
+@click.argument("file", metavar="LIST", type=click.Path(path_type=Path))
 @as_json
-def spread(list: Path, as_json: bool) -> None:  # noqa: A002 - click names arguments so
+def spread(file: Path, as_json: bool) -> None:
     """Take a signed list of those who are out to the node of this device, which tells everybody.
 
     \b
@@ -167,9 +167,9 @@ def spread(list: Path, as_json: bool) -> None:  # noqa: A002 - click names argum
 
     identity = Identity.load(settings().config.identity)
     try:
-        data = list.read_bytes()
+        data = file.read_bytes()
     except OSError as error:
-        raise BadInput(f"{list} cannot be read: {error.strerror}.") from error
+        raise BadInput(f"{file} cannot be read: {error.strerror}.") from error
     shunned = Shunned(settings().config.identity, identity.mesh)
     found = {"news": str(shunned.take(data)).lower(), "out": str(len(shunned))}
     emit(found) if as_json else pairs([*found.items()])

@@ -53,8 +53,12 @@ class Circle:
         said: M = await self._own.setdefault(kind.kind, asyncio.Queue()).get()
         return said
 
-    async def part(self, ranks: Iterable[Rank]) -> None:
-        """Tell each of them that we need it no more. Whoever has gone already need not hear it."""
+    async def part(self, ranks: Iterable[Rank], farewell: Message | None = None) -> None:
+        """Tell each of them that we need it no more. Whoever has gone already need not hear it.
+
+        Args:
+            farewell: in another protocol's words; None is `Finish`.
+        """
         for rank in ranks:
             with suppress(PeerError):
-                await self.send(rank, Finish())
+                await self.send(rank, farewell or Finish())

@@ -23,7 +23,7 @@ from protocols.smpc.circle import Circle
 from protocols.smpc.dealing import WORD, Dealer, drawn_by, pieces, seeds_for
 from protocols.smpc.replicated.link import Words
 from protocols.smpc.replicated.randomness import KEY_BYTES
-from protocols.smpc.words import Clear, Handing, Share
+from protocols.smpc.words import OURS, Clear, Handing, Share
 
 __all__ = ["Hander", "Piece", "taken_pieces", "taken_seeds"]
 
@@ -44,7 +44,7 @@ class Hander:
         circle: Circle,
         parties: Sequence[Rank],
         entropy: Callable[[int], bytes],
-        words: Handing = Handing(),  # noqa: B008  # frozen, and never changed
+        words: Handing = OURS,
     ) -> None:
         self._circle = circle
         self._parties = tuple(parties)
@@ -91,7 +91,7 @@ class Hander:
         return self._words.share(batch=batch, words=memoryview(words.astype("<u8").tobytes() if held else b""))
 
 
-async def taken_seeds(circle: Circle, owner: Rank, number: int, words: Handing = Handing()) -> dict[int, bytes]:  # noqa: B008
+async def taken_seeds(circle: Circle, owner: Rank, number: int, words: Handing = OURS) -> dict[int, bytes]:
     """What party `number` draws its shares of this owner's values from, by the share's number.
 
     Raises:
@@ -115,7 +115,7 @@ async def taken_pieces(
     *,
     secret: bool = True,
     acknowledged: bool = False,
-    words: Handing = Handing(),  # noqa: B008
+    words: Handing = OURS,
 ) -> AsyncIterator[tuple[Piece, int]]:
     """A batch of `count` numbers as it comes: each piece, and how many numbers it stands for.
 

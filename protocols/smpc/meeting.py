@@ -20,7 +20,7 @@ from mesh.ids import Rank
 from mesh.protocol import Boxes
 from protocols.smpc.circle import Circle
 from protocols.smpc.replicated.randomness import KEY_BYTES
-from protocols.smpc.words import Door, Handing
+from protocols.smpc.words import OURS, Door, Handing
 
 __all__ = ["Meeting", "Trio"]
 
@@ -63,7 +63,7 @@ class Meeting:
         parties: Sequence[Rank],
         boxes: Boxes,
         entropy: Callable[[int], bytes],
-        words: Handing = Handing(),  # noqa: B008  # frozen, and never changed
+        words: Handing = OURS,
     ) -> None:
         self._circle = circle
         self._parties = tuple(parties)

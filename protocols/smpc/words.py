@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mesh.messages import Message, message
 
 __all__ = [
-    "VOCABULARY", "Clear", "Door", "Finish", "Handing", "Key", "Ready", "Received", "Result", "Seeds", "Share",
+    "VOCABULARY", "Clear", "Door", "Finish", "OURS", "Handing", "Key", "Ready", "Received", "Result", "Seeds", "Share",
     "Spent", "Taken", "Use",
 ]  # fmt: skip
 
@@ -124,6 +124,9 @@ class Handing:
     clear: type[Clear] = Clear
     taken: type[Taken] = Taken
 
+
+OURS = Handing()
+"""Those of private inference."""
 
 VOCABULARY: tuple[type[Message], ...] = (
     Key, Door, Seeds, Share, Clear, Taken, Ready, Use, Result, Spent, Received, Finish,

@@ -23,11 +23,10 @@ from protocols.smpc.training.batches import Batches
 from protocols.smpc.training.checkpoints import remember_parties
 from protocols.smpc.training.models import weight_ports
 from protocols.smpc.training.network import Laid
-from protocols.smpc.training.party import part
 from protocols.smpc.training.receiving import received_model
 from protocols.smpc.training.roles import Circles, Roles
 from protocols.smpc.training.spec import SHARES, TrainingSpec
-from protocols.smpc.training.words import Deliver, Go, Held, Passed, Resume, Standing, Table
+from protocols.smpc.training.words import Deliver, Finish, Go, Held, Passed, Resume, Standing, Table
 
 __all__ = ["Advanced", "Asker", "Resumed"]
 
@@ -101,9 +100,10 @@ class Asker:
         while (request := await self._feed.take()) is not None:
             await self._answer(request)
         for circle, owner in zip(self._circles.data, self._roles.owners, strict=True):
-            await part(circle, [owner])
-        await part(self._circles.results, [rank for rank in self._roles.receivers if rank != ASKER])
-        await part(self._circles.main, self._roles.parties)
+            await circle.part([owner], Finish())
+        receivers = [rank for rank in self._roles.receivers if rank != ASKER]
+        await self._circles.results.part(receivers, Finish())
+        await self._circles.main.part(self._roles.parties, Finish())
 
     async def _ready(self) -> int:
         spec, circle = self._spec, self._circles.main

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from contextlib import suppress
 
-from mesh.errors import PeerError, PeerMisbehaved, SessionError
+from mesh.errors import PeerMisbehaved, SessionError
 from mesh.ids import Rank
 from mesh.protocol import Device
 from protocols.runtimes.box import Box
@@ -37,7 +35,7 @@ from protocols.smpc.training.roles import Circles, Roles
 from protocols.smpc.training.spec import SHARES, TrainingSpec
 from protocols.smpc.training.words import HANDING, Finish, Go, Held, Kept, Passed, Piece, Resume, Standing, Table
 
-__all__ = ["Member", "part"]
+__all__ = ["Member"]
 
 _STRETCH = 10
 """Steps after which a party says that it is still there."""
@@ -91,7 +89,7 @@ class Member:
             await circle.receive(ASKER, Finish)
             for task in (main, *watch):
                 task.cancel()
-        await part(circle, fellows)
+        await circle.part(fellows, Finish())
 
     async def _train_all(self) -> None:
         circle, began = self._circles.main, asyncio.get_running_loop().time()
@@ -199,13 +197,6 @@ class Member:
         ports = weight_ports(spec.network(self._columns))
         model = KeptShares(self._meeting.number, spec.fraction, ports, snapshot.first, snapshot.second)
         self._shares.keep(spec.name, 0, self._session, model, spec.keep)
-
-
-async def part(circle: Circle, ranks: Iterable[Rank]) -> None:
-    """Tell each of them that we need it no more. Whoever has gone already need not hear it."""
-    for rank in ranks:
-        with suppress(PeerError):
-            await circle.send(rank, Finish())
 
 
 def _after(step: int, every: int) -> int:
